@@ -1,0 +1,21 @@
+//! Turns `proto/` into Rust in `OUT_DIR`. Protox compiles in this process, so no `protoc` is needed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: [&str; 3] = [
+    "argospool/v1/admin.proto",
+    "argospool/v1/liveform.proto",
+    "argospool/v1/token_pool.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // The reflection service answers from the same descriptors that the code was generated from.
+    fs::write(out.join("argospool.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().build_transport(false).compile_fds(descriptors)?;
+    Ok(())
+}
