@@ -1,1 +1,4 @@
-//! To be written.
+//! The pure core.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+pub mod secret;
