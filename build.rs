@@ -4,11 +4,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 3] = [
-    "argospool/v1/admin.proto",
-    "argospool/v1/liveform.proto",
-    "argospool/v1/token_pool.proto",
-];
+const FILES: [&str; 3] =
+    ["argospool/v1/admin.proto", "argospool/v1/liveform.proto", "argospool/v1/token_pool.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

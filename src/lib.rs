@@ -6,18 +6,18 @@
 //! only; `app` composes all; `sim` knows none of them, because a simulator that shared our wire code
 //! would share our mistakes.
 
-pub mod domain;
-pub mod port;
-pub mod engine;
-pub mod store;
-pub mod argos;
-pub mod supply;
 pub mod api;
+pub mod app;
+pub mod argos;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod engine;
 pub mod http;
 pub mod jobs;
-pub mod telemetry;
-pub mod config;
-pub mod task;
-pub mod app;
-pub mod cli;
+pub mod port;
 pub mod sim;
+pub mod store;
+pub mod supply;
+pub mod task;
+pub mod telemetry;

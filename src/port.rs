@@ -1,1 +1,276 @@
-//! To be written.
+//! What the engine needs from outside, in its own words. Traits and their vocabulary only.
+//!
+//! A [`Ledger`] knows records, not verbs: the model lives in the domain once, and sled and memory
+//! differ below this line only. A [`Supplier`] gives one of three answers, never two: a call that got
+//! no answer taught us nothing, and treating it as a failure is how tokens get lost.
+
+use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::domain::{
+    ids::{OrderId, Revision, Sequence, TokenId},
+    order::Order,
+    pause::{Activity, Pause},
+    seal::{Digest, LedgerIdentity, RequestKey},
+    time::Timestamp,
+    token::{ClosedLease, Token},
+};
+
+/// Work under way. Boxed, so that the engine is compiled once and not once per store.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where a project's records become durable. One conformance suite for all implementations.
+pub trait Ledger: Send {
+    /// Opens, or opens again, and gives back everything that was committed. Raises the epoch, so
+    /// that a predecessor that is still alive can commit no more (J3).
+    fn open(&mut self, opening: Opening) -> Pending<'_, Result<Opened, LedgerError>>;
+
+    /// Durable when it returns `Ok`, power loss included: not buffered, not "within 500 ms" (J1).
+    /// All of the group or nothing. After an error the ledger is used again only through `open`.
+    fn commit(&mut self, group: Group) -> Pending<'_, Result<(), LedgerError>>;
+
+    /// Drops lines of history that closed before `before`, and the oldest beyond `lines_max`.
+    /// Returns how many went.
+    fn retain(
+        &mut self,
+        before: Timestamp,
+        lines_max: u64,
+    ) -> Pending<'_, Result<u64, LedgerError>>;
+
+    /// Reads what is committed, from any task, also while the ledger commits or is opened again.
+    fn reader(&self) -> Arc<dyn Reader>;
+}
+
+/// Looks up what is committed.
+pub trait Reader: Send + Sync {
+    /// The line of history of a closed lease, as it was changed last.
+    fn line(&self, sequence: Sequence) -> Pending<'_, Result<Option<ClosedLease>, LedgerError>>;
+
+    /// Lines from `from` upwards in sequence order, at most `limit`.
+    fn lines(
+        &self,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>>;
+
+    /// What the ledger takes of its volume.
+    fn usage(&self) -> Usage;
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    pub bytes: u64,
+    /// Bytes left on the volume; the largest number where the ledger has no volume.
+    pub free_bytes: u64,
+}
+
+/// What a ledger is opened with.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The project id at ARGOS. A ledger of another one is refused: its tokens would be dead links.
+    pub pid: String,
+    /// Becomes the identity of a ledger that does not exist yet.
+    pub identity: LedgerIdentity,
+    /// Requests of leases that closed before this need not be remembered.
+    pub remember_after: Timestamp,
+}
+
+/// What a ledger gives back.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub identity: LedgerIdentity,
+    pub epoch: u64,
+    /// Of the last commit.
+    pub revision: Revision,
+    /// The first sequence that was never minted.
+    pub next: Sequence,
+    /// The first sequence that was never leased; everything below it may have been shown.
+    pub granted: Sequence,
+    /// The time of the last commit, for a clock that must not step back (T1).
+    pub committed_at: Timestamp,
+    /// In sequence order.
+    pub tokens: Vec<Token>,
+    pub orders: Vec<Order>,
+    pub pauses: Vec<(Activity, Pause)>,
+    /// Requests of closed leases: those that created them and those that closed them.
+    pub requests: Vec<PastRequest>,
+    /// Set when the ledger may be an older past of itself: Ready tokens below this sequence may have
+    /// been shown (L1).
+    pub suspect_below: Option<Sequence>,
+}
+
+/// A request whose lease has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastRequest {
+    pub key: RequestKey,
+    pub digest: Digest,
+    pub sequence: Sequence,
+    pub closed: Timestamp,
+}
+
+/// One commit: everything that changed since the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    pub revision: Revision,
+    pub at: Timestamp,
+    pub next: Sequence,
+    pub granted: Sequence,
+    pub tokens: Vec<Token>,
+    pub tokens_gone: Vec<Sequence>,
+    pub orders: Vec<Order>,
+    pub orders_gone: Vec<OrderId>,
+    pub pauses: Vec<(Activity, Pause)>,
+    pub pauses_gone: Vec<Activity>,
+    /// New lines of history, and lines that stand in the place of older ones.
+    pub lines: Vec<ClosedLease>,
+}
+
+impl Group {
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+            && self.tokens_gone.is_empty()
+            && self.orders.is_empty()
+            && self.orders_gone.is_empty()
+            && self.pauses.is_empty()
+            && self.pauses_gone.is_empty()
+            && self.lines.is_empty()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The write certainly did not happen.
+    #[error("ledger refused the write")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The write may have happened. The owner must open and read again before it goes on.
+    #[error("ledger did not confirm the write")]
+    Unconfirmed(#[source] Box<dyn Error + Send + Sync>),
+    /// Somebody newer owns this ledger.
+    #[error("ledger has a newer owner")]
+    Fenced,
+    /// It cannot be opened as it is; the sentence tells the operator's choices.
+    #[error("{0}")]
+    Unusable(String),
+    #[error("ledger could not be read")]
+    Unreadable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Where tokens come from. Implementations never retry by themselves: who calls, when and how often
+/// is decided from the state of the pool.
+pub trait Supplier: Send + Sync {
+    /// Whether a call of this purpose may leave at this moment. Every admitted call is made, and its
+    /// outcome is heard by the supplier itself.
+    fn admit(&self, purpose: Purpose) -> Result<(), Hold>;
+
+    /// Makes exactly these ids known. B1 and B2 are the caller's to keep.
+    fn register(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<Registered>>;
+
+    /// Makes these ids unknown. Ids that were unknown already count as done.
+    fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>>;
+
+    /// How many ids are known over there, ours and others'.
+    fn count(&self) -> Pending<'_, Outcome<u32>>;
+
+    /// Whether one id is known over there.
+    fn find(&self, token: TokenId) -> Pending<'_, Outcome<bool>>;
+
+    /// How the other side looks, from the calls so far.
+    fn health(&self) -> SupplierHealth;
+}
+
+/// The share of the call budget that a call is made from (R2, C2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    Refill,
+    Purge,
+    Reconcile,
+}
+
+/// Not at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How long until it is worth asking again.
+    pub retry_after: Duration,
+}
+
+/// The three outcomes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It happened.
+    Settled(T),
+    /// It certainly did not.
+    Refused(Refused),
+    /// We cannot know.
+    Doubtful(Doubtful),
+}
+
+/// A registration that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// How many ids are known over there after the call, where the answer says so.
+    pub count: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub cause: RefusedCause,
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusedCause {
+    /// It never left: no connection.
+    NotSent,
+    Key,
+    Address,
+    Throttled,
+    /// The request itself was turned down: our mistake, or a limit that is lower than we think.
+    Request,
+    /// More ids than one call may carry over there.
+    TooMany,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubtful {
+    pub cause: DoubtfulCause,
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DoubtfulCause {
+    /// The other side is full; it may have stored a part.
+    CapReached,
+    /// No answer: the call may still be on its way.
+    Unanswered,
+    /// An answer that says that the call failed: it is over.
+    Failed,
+    /// An answer that cannot be read, or whose counts contradict the batch.
+    Unclear,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupplierHealth {
+    pub condition: Condition,
+    /// Wall time of the last settled call.
+    pub last_success: Option<Timestamp>,
+    /// When calls that are held back may be tried again.
+    pub next_attempt: Option<Timestamp>,
+    /// Calls left today.
+    pub budget_remaining: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    Up,
+    /// Calls fail, but not yet enough of them to stop calling.
+    Failing,
+    Down,
+    KeyRefused,
+    AddressRefused,
+    Throttled,
+}
+
+/// Pool time (T1): it never steps back, never stands still, and does not follow a jump of the wall
+/// clock.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
