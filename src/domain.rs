@@ -8,9 +8,12 @@
 pub mod entropy;
 pub mod fault;
 pub mod ids;
+pub mod invariant;
 pub mod limits;
+pub mod liveform;
 pub mod order;
 pub mod pause;
+pub mod pool;
 pub mod refill;
 pub mod seal;
 pub mod secret;

@@ -81,6 +81,8 @@ pub struct View {
     pub orders_doubtful: u32,
     /// Tokens an operator asked for beyond the target.
     pub extra: u32,
+    /// ARGOS was full a while ago: one order at a time feels its way.
+    pub probing: bool,
     /// Something forbids ordering altogether.
     pub hindrance: Option<Hindrance>,
 }
@@ -158,7 +160,8 @@ pub fn plan(policy: &Policy, view: &View) -> Plan {
     // Doubtful orders are repeated by at most half of the calls, so that four of them cannot starve
     // the pool.
     let repeats = view.orders_doubtful.min(policy.calls_in_flight / 2);
-    let calls = policy.calls_in_flight.saturating_sub(view.orders_open + repeats);
+    let calls = if view.probing { 1 } else { policy.calls_in_flight };
+    let calls = calls.saturating_sub(view.orders_open + repeats);
     let room = view.room();
     let (wanted, possible) = (need / policy.batch, room / policy.batch);
     let orders = wanted.min(possible).min(calls);

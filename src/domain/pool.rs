@@ -1,0 +1,192 @@
+//! One project's pool: every token that holds a slot at ARGOS, and what is known about each.
+//!
+//! [`Pool::decide`] judges a command and changes nothing; [`Pool::apply`] folds what was decided in
+//! and refuses nothing; [`Pool::audit`] checks both from scratch. What must be done outside is asked of
+//! the state by [`Pool::outstanding`], never fired by a change, so a restart asks for the same work.
+
+mod apply;
+mod audit;
+mod census;
+mod changes;
+mod command;
+mod decide;
+mod event;
+mod open;
+mod outstanding;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+pub use census::{Census, Count, KeyCheck};
+pub use changes::Changes;
+pub use command::{Command, Fact, FactKind, Granted, Refusal, Reply, Wanted};
+pub use decide::Verdict;
+pub use event::Event;
+pub use open::Restored;
+pub use outstanding::{Effect, UnderWay};
+
+use super::{
+    ids::{OrderId, Revision, Sequence, TokenId, TokenPrefix},
+    invariant::Breach,
+    liveform::Form,
+    order::Order,
+    pause::{Activity, Pause},
+    refill,
+    seal::{Digest, RequestKey, Seal},
+    time::Timestamp,
+    token::{Lease, Stage, Token},
+};
+
+/// How a project's tokens live, as values that were checked when the configuration was read.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub refill: refill::Policy,
+    pub form: Form,
+    pub prefix: TokenPrefix,
+    pub cap: u32,
+    /// Slots that are never used by us.
+    pub reserve: u32,
+    /// How long after a 200 to its only attempt an order becomes Ready, and how long after the end of
+    /// its last attempt if any went unanswered (B3).
+    pub settle_delay: Duration,
+    pub late_copy_delay: Duration,
+    /// Unused tokens are rotated at this age.
+    pub unused_age_max: Option<Duration>,
+    /// First use to closed for entries (contract 2).
+    pub entry_window: Duration,
+    /// First use to expired without a decision.
+    pub session_max: Duration,
+    /// How long a closed lease's token is left alone before it is deleted.
+    pub decided_grace: Duration,
+    pub lapsed_grace: Duration,
+    /// From this many failed deletions on a token counts as stuck.
+    pub delete_tries_max: u32,
+    /// How long nothing is ordered after ARGOS said that it is full.
+    pub cap_pause: Duration,
+    /// The longest lease there can be; what a presumed lease gets.
+    pub ttl_max: Duration,
+    /// How long after its lease closed a request is remembered (L3).
+    pub request_id_memory: Duration,
+}
+
+/// A request seen before, and the lease it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Remembered {
+    sequence: Sequence,
+    digest: Digest,
+    /// `None` while the lease is open.
+    closed: Option<Timestamp>,
+}
+
+/// ARGOS said that it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CapReached {
+    /// Nothing is ordered until then, and one batch at a time after it, until one is accepted.
+    until: Timestamp,
+}
+
+/// The state of one project. What is durable of it goes through [`Changes`]; the rest is what this
+/// process has learned about ARGOS and would learn again.
+#[derive(Clone)]
+pub struct Pool {
+    policy: Policy,
+    seal: Seal,
+    revision: Revision,
+    /// The first sequence that was never minted, and the first that was never leased.
+    next: Sequence,
+    granted: Sequence,
+    tokens: BTreeMap<Sequence, Token>,
+    orders: BTreeMap<OrderId, Order>,
+    pauses: BTreeMap<Activity, Pause>,
+    requests: BTreeMap<RequestKey, Remembered>,
+
+    // Indexes, each derived from the above.
+    ready: BTreeSet<Sequence>,
+    /// When each open lease changes by itself.
+    due: BTreeSet<(Timestamp, Sequence)>,
+    /// When each doomed token may be deleted.
+    doomed: BTreeSet<(Timestamp, Sequence)>,
+    leased: u32,
+    minted: u32,
+
+    // Knowledge.
+    count: Option<Count>,
+    count_wanted: Option<Timestamp>,
+    count_tried: bool,
+    cap_reached: Option<CapReached>,
+    key_check: KeyCheck,
+    extra: u32,
+    breaches: Vec<Breach>,
+
+    changes: Changes,
+}
+
+impl Pool {
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub fn next(&self) -> Sequence {
+        self.next
+    }
+
+    pub fn token(&self, sequence: Sequence) -> Option<&Token> {
+        self.tokens.get(&sequence)
+    }
+
+    /// Tokens from `from` upwards.
+    pub fn tokens_from(&self, from: Sequence) -> impl Iterator<Item = &Token> {
+        self.tokens.range(from..).map(|(_, token)| token)
+    }
+
+    /// The open lease under this sequence, with its token.
+    pub fn lease(&self, sequence: Sequence) -> Option<(&Token, &Lease)> {
+        let token = self.tokens.get(&sequence)?;
+        match &token.stage {
+            Stage::Leased(lease) => Some((token, lease)),
+            Stage::Minted { .. } | Stage::Ready { .. } | Stage::Doomed(_) => None,
+        }
+    }
+
+    /// The lease, open or closed, that a request stands for.
+    pub fn requested(&self, key: RequestKey) -> Option<Sequence> {
+        self.requests.get(&key).map(|remembered| remembered.sequence)
+    }
+
+    /// The sequence inside an id, if it is one of this ledger's (B2: then it was written down here).
+    pub fn sequence_of(&self, token: &TokenId) -> Option<Sequence> {
+        self.seal.open_token(token).filter(|sequence| *sequence < self.next)
+    }
+
+    pub fn pauses(&self) -> impl Iterator<Item = (Activity, &Pause)> {
+        self.pauses.iter().map(|(activity, pause)| (*activity, pause))
+    }
+
+    pub fn paused(&self, activity: Activity) -> bool {
+        self.pauses.contains_key(&activity)
+    }
+
+    /// Promises found broken in this process that stop hand-outs until a person resumes leasing.
+    pub fn breaches(&self) -> &[Breach] {
+        &self.breaches
+    }
+
+    pub fn halted(&self) -> bool {
+        self.key_check == KeyCheck::Failed
+            || self.breaches.iter().any(|breach| breach.promise.stops_hand_outs())
+    }
+
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+}

@@ -1,0 +1,288 @@
+//! Folds events in. Total: what was decided always applies, or the state is not ours and carrying on
+//! would be the greater harm.
+
+use std::mem;
+
+use super::{CapReached, Changes, Event, KeyCheck, Pool, Remembered};
+use crate::domain::{
+    ids::{OrderId, Revision, Sequence},
+    order::{Order, OrderState},
+    pause::Activity,
+    time::Timestamp,
+    token::{ClosedLease, Doom, Holder, Lease, Stage, Token},
+};
+
+impl Pool {
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Minted { order, tokens } => self.minted(order, tokens),
+            Event::OrderSettled { order, ripe } => {
+                self.cap_reached = None;
+                self.set_order_state(*order, OrderState::Settled { ripe: *ripe });
+            }
+            Event::OrderRefused { order, not_before } => {
+                self.change_order(*order, |known| {
+                    if let OrderState::Open { not_before: held, .. } = &mut known.state {
+                        *held = *not_before;
+                    }
+                });
+            }
+            Event::OrderDoubted { order, doubt, not_before } => {
+                let state = OrderState::Open { not_before: *not_before, doubt: Some(*doubt) };
+                self.set_order_state(*order, state);
+            }
+            Event::OrderGivenUp { order, doom } => {
+                self.finish_order(*order, &Stage::Doomed(*doom));
+            }
+            Event::OrderReady { order, at } => {
+                self.finish_order(*order, &Stage::Ready { since: *at });
+            }
+            Event::Leased { sequence, lease } => {
+                self.granted = self.granted.max(sequence.plus(1));
+                self.advance(*sequence, Stage::Leased(lease.clone()));
+            }
+            Event::Started { sequence, started } => {
+                let Some((_, lease)) = self.lease(*sequence) else {
+                    unreachable!("only an open lease is started");
+                };
+                let lease = Lease { started: Some(started.clone()), ..lease.clone() };
+                self.advance(*sequence, Stage::Leased(lease.into()));
+            }
+            Event::Closed { line, doom } => {
+                self.remember_closed(line);
+                self.advance(line.sequence, Stage::Doomed(*doom));
+                self.write_line(line);
+            }
+            Event::LateFact { line } => self.write_line(line),
+            Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
+            Event::DeletionFailed { sequences, at } => {
+                for sequence in sequences {
+                    self.put_off(*sequence, *at);
+                }
+            }
+            Event::Deleted { sequences } => {
+                for sequence in sequences {
+                    if let Some(token) = self.tokens.remove(sequence) {
+                        self.unindex(*sequence, &token.stage);
+                        self.changes.tokens.insert(*sequence);
+                    }
+                }
+            }
+            Event::Paused { activity, pause } => {
+                self.pauses.insert(*activity, pause.clone());
+                self.changes.pauses.insert(*activity);
+            }
+            Event::Resumed { activity } => {
+                self.pauses.remove(activity);
+                self.changes.pauses.insert(*activity);
+            }
+            Event::Breached { breach } => {
+                if !self.breaches.contains(breach) {
+                    self.breaches.push(breach.clone());
+                }
+            }
+            Event::Cleared => {
+                self.breaches.clear();
+                if self.key_check == KeyCheck::Failed {
+                    self.key_check = KeyCheck::Passed;
+                }
+            }
+            Event::Forgotten { before } => {
+                self.requests
+                    .retain(|_, known| known.closed.is_none_or(|closed| closed >= *before));
+            }
+            Event::Counted { count } => {
+                self.count_wanted = None;
+                self.count_tried = true;
+                if count.is_some() {
+                    self.count = *count;
+                }
+            }
+            Event::CountWanted { at } => {
+                self.count_wanted.get_or_insert(*at);
+            }
+            Event::CapReached { until } => self.cap_reached = Some(CapReached { until: *until }),
+            Event::KeyChecked { check } => self.key_check = *check,
+            Event::ExtraOrdered { tokens } => self.extra = self.extra.saturating_add(*tokens),
+        }
+    }
+
+    /// Hands over what changed since the last call and counts it as one revision.
+    pub fn take_changes(&mut self) -> Changes {
+        let changes = mem::take(&mut self.changes);
+        if !changes.is_empty() {
+            self.revision = self.pending_revision();
+        }
+        changes
+    }
+
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    fn pending_revision(&self) -> Revision {
+        Revision(self.revision.0 + 1)
+    }
+
+    fn minted(&mut self, order: &Order, tokens: &[Token]) {
+        let mut order = order.clone();
+        order.revision = self.pending_revision();
+        self.next = self.next.max(order.range().end);
+        self.changes.orders.insert(order.id);
+        for token in tokens {
+            let mut token = token.clone();
+            token.revision = self.pending_revision();
+            self.changes.tokens.insert(token.sequence);
+            self.index(token.sequence, &token.stage);
+            self.tokens.insert(token.sequence, token);
+        }
+        self.orders.insert(order.id, order);
+        // What was ordered beyond the target is what was asked for beyond it.
+        let census = self.census();
+        let beyond = (census.ready + census.minted).saturating_sub(self.policy.refill.target());
+        self.extra = self.extra.saturating_sub(beyond);
+    }
+
+    fn set_order_state(&mut self, id: OrderId, state: OrderState) {
+        self.change_order(id, |order| order.state = state);
+    }
+
+    fn change_order(&mut self, id: OrderId, change: impl FnOnce(&mut Order)) {
+        let revision = self.pending_revision();
+        let order = self.orders.get_mut(&id).expect("B2: an order that is answered is known");
+        change(order);
+        order.revision = revision;
+        self.changes.orders.insert(id);
+    }
+
+    /// Takes an order out, and those of its tokens along that are still Minted: one that ARGOS told
+    /// about before its time is presumed leased already.
+    fn finish_order(&mut self, id: OrderId, stage: &Stage) {
+        let order = self.orders.remove(&id).expect("B2: an order that ends is known");
+        self.changes.orders.insert(id);
+        let minted: Vec<Sequence> = self
+            .tokens
+            .range(order.range())
+            .filter(|(_, token)| matches!(token.stage, Stage::Minted { .. }))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        for sequence in minted {
+            self.advance(sequence, stage.clone());
+        }
+    }
+
+    /// The one place where a token changes its stage.
+    fn advance(&mut self, sequence: Sequence, next: Stage) {
+        let revision = self.pending_revision();
+        let token = self.tokens.get_mut(&sequence).expect("J2: a token that changes is known");
+        let from = mem::replace(&mut token.stage, next.clone());
+        token.revision = revision;
+        match &next {
+            Stage::Ready { .. } => assert!(
+                matches!(from, Stage::Minted { .. }),
+                "L2: a token became ready that was {}",
+                name(&from)
+            ),
+            Stage::Leased(lease) => {
+                let may = match (&from, &lease.holder) {
+                    (Stage::Ready { .. }, _) | (Stage::Minted { .. }, Holder::Presumed) => true,
+                    // A first sign of use changes the lease and nothing of who holds it.
+                    (Stage::Leased(before), holder) => before.holder == *holder,
+                    (Stage::Minted { .. } | Stage::Doomed(_), _) => false,
+                };
+                assert!(may, "L1: a token was leased that was {}", name(&from));
+            }
+            Stage::Minted { .. } => panic!("B1: a token became minted that was {}", name(&from)),
+            Stage::Doomed(_) => (),
+        }
+        self.unindex(sequence, &from);
+        self.index(sequence, &next);
+        self.changes.tokens.insert(sequence);
+    }
+
+    fn put_off(&mut self, sequence: Sequence, at: Timestamp) {
+        let Some(Token { stage: Stage::Doomed(doom), .. }) = self.tokens.get(&sequence) else {
+            return;
+        };
+        let attempts = doom.attempts + 1;
+        let not_before = at.plus(super::decide::deletion_backoff(attempts));
+        self.advance(sequence, Stage::Doomed(Doom { attempts, not_before, ..*doom }));
+    }
+
+    fn write_line(&mut self, line: &ClosedLease) {
+        let mut line = line.clone();
+        line.revision = self.pending_revision();
+        self.changes.lines.retain(|written| written.sequence != line.sequence);
+        self.changes.lines.push(line);
+    }
+
+    fn remember_closed(&mut self, line: &ClosedLease) {
+        let created = line.grant.as_ref().and_then(|grant| grant.request);
+        for request in [created, line.closer].into_iter().flatten() {
+            let remembered = Remembered {
+                sequence: line.sequence,
+                digest: request.digest,
+                closed: Some(line.closed),
+            };
+            self.requests.insert(request.key, remembered);
+        }
+    }
+
+    /// Enters a token into every index.
+    pub(super) fn index(&mut self, sequence: Sequence, stage: &Stage) {
+        match stage {
+            Stage::Minted { .. } => self.minted += 1,
+            Stage::Ready { .. } => {
+                self.ready.insert(sequence);
+            }
+            Stage::Leased(lease) => {
+                self.leased += 1;
+                self.due.insert((changes_at(lease), sequence));
+                if let Holder::Caller { grant, .. } = &lease.holder
+                    && let Some(request) = grant.request
+                {
+                    let remembered = Remembered { sequence, digest: request.digest, closed: None };
+                    self.requests.insert(request.key, remembered);
+                }
+            }
+            Stage::Doomed(doom) => {
+                self.doomed.insert((doom.not_before, sequence));
+            }
+        }
+    }
+
+    fn unindex(&mut self, sequence: Sequence, stage: &Stage) {
+        match stage {
+            Stage::Minted { .. } => self.minted -= 1,
+            Stage::Ready { .. } => {
+                self.ready.remove(&sequence);
+            }
+            // The request stays: it is answered while its lease is open, and for a while after.
+            Stage::Leased(lease) => {
+                self.leased -= 1;
+                self.due.remove(&(changes_at(lease), sequence));
+            }
+            Stage::Doomed(doom) => {
+                self.doomed.remove(&(doom.not_before, sequence));
+            }
+        }
+    }
+
+    pub fn may(&self, activity: Activity) -> bool {
+        !self.halted() && !self.paused(activity)
+    }
+}
+
+/// When an open lease closes by itself.
+pub(super) fn changes_at(lease: &Lease) -> Timestamp {
+    lease.started.as_ref().map_or(lease.deadline, |started| started.session_ends)
+}
+
+fn name(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Minted { .. } => "minted",
+        Stage::Ready { .. } => "ready",
+        Stage::Leased(_) => "leased",
+        Stage::Doomed(_) => "doomed",
+    }
+}

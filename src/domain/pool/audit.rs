@@ -1,0 +1,81 @@
+//! Checks what can be checked from the records alone. O(n log n): after every step of a simulation,
+//! at start, and in the running daemon between two commits, where nothing is in progress.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Pool, apply::changes_at};
+use crate::domain::{
+    ids::Sequence,
+    invariant::{Breach, Promise},
+    token::{Holder, Stage},
+};
+
+impl Pool {
+    pub fn audit(&self) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        let mut found = |promise, evidence: String| breaches.push(Breach { promise, evidence });
+        let mut ready = BTreeSet::new();
+        let mut due = BTreeSet::new();
+        let mut doomed = BTreeSet::new();
+        let (mut leased, mut minted) = (0, 0);
+        let mut holders: BTreeMap<_, Sequence> = BTreeMap::new();
+        for (sequence, token) in &self.tokens {
+            let number = sequence.get();
+            if token.sequence != *sequence || *sequence >= self.next {
+                found(Promise::J2, format!("sequence {number} is filed under another number"));
+            }
+            if self.seal.open_token(&token.id) != Some(*sequence) {
+                found(Promise::U1, format!("the id of sequence {number} does not open to it"));
+            }
+            match &token.stage {
+                Stage::Minted { order } => {
+                    minted += 1;
+                    if !self.orders.get(order).is_some_and(|order| order.range().contains(sequence))
+                    {
+                        found(Promise::B2, format!("sequence {number} is minted and in no order"));
+                    }
+                }
+                Stage::Ready { .. } => {
+                    ready.insert(*sequence);
+                }
+                Stage::Leased(lease) => {
+                    leased += 1;
+                    due.insert((changes_at(lease), *sequence));
+                    if *sequence >= self.granted {
+                        found(Promise::L1, format!("sequence {number} is leased beyond the mark"));
+                    }
+                    if let Holder::Caller { grant, .. } = &lease.holder
+                        && let Some(request) = grant.request
+                    {
+                        if self.requested(request.key) != Some(*sequence) {
+                            found(Promise::L3, format!("the request of sequence {number} is lost"));
+                        }
+                        if let Some(other) = holders.insert(request.key, *sequence) {
+                            let other = other.get();
+                            found(Promise::L3, format!("one request has {number} and {other}"));
+                        }
+                    }
+                }
+                Stage::Doomed(doom) => {
+                    doomed.insert((doom.not_before, *sequence));
+                }
+            }
+        }
+        if (ready, due, doomed) != (self.ready.clone(), self.due.clone(), self.doomed.clone())
+            || (leased, minted) != (self.leased, self.minted)
+        {
+            found(Promise::J2, "an index disagrees with the stages it was derived from".to_owned());
+        }
+        for order in self.orders.values() {
+            if order.range().end > self.next {
+                found(Promise::B2, format!("{} names sequences that were not minted", order.id));
+            }
+        }
+        // C1 as the records show it: what we hold alone may not pass the compiled cap.
+        let held = self.census().held();
+        if held > crate::domain::limits::POOL_CAP {
+            found(Promise::C1, format!("{held} tokens are held"));
+        }
+        breaches
+    }
+}

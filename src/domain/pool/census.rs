@@ -1,0 +1,186 @@
+//! The pool in numbers.
+
+use super::Pool;
+use crate::domain::{
+    order::OrderState,
+    refill::{self, Hindrance, Plan, View},
+    time::Timestamp,
+    token::{DoomCause, Stage},
+};
+
+/// How many tokens stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub minted: u32,
+    pub ready: u32,
+    pub leased: u32,
+    pub doomed: u32,
+}
+
+impl Census {
+    /// Everything that holds a slot at ARGOS for us.
+    pub const fn held(self) -> u32 {
+        self.minted + self.ready + self.leased + self.doomed
+    }
+}
+
+/// How many ids ARGOS counted, and how many of them are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub reported: u32,
+    pub at: Timestamp,
+    /// What it counted beyond, or short of, what it holds of ours for certain. `None`: a call of
+    /// ours overlapped the count, which then says nothing.
+    pub drift: Option<i64>,
+}
+
+/// Whether key and pid belong together: one Ready token of ours is looked up at ARGOS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyCheck {
+    /// Not known yet; so many Ready tokens were not found.
+    Open {
+        missing: u32,
+    },
+    Passed,
+    /// Hand-outs, refill and purge stop until a person decides.
+    Failed,
+}
+
+/// Not found this often, one after another, before the key counts as another project's: a single
+/// token may have been deleted by somebody.
+const MISSING_MAX: u32 = 3;
+
+impl KeyCheck {
+    pub(super) fn after(self, found: bool) -> Self {
+        match self {
+            Self::Open { .. } if found => Self::Passed,
+            Self::Open { missing } if missing + 1 < MISSING_MAX => {
+                Self::Open { missing: missing + 1 }
+            }
+            Self::Open { .. } => Self::Failed,
+            Self::Passed | Self::Failed => self,
+        }
+    }
+}
+
+impl Pool {
+    pub fn census(&self) -> Census {
+        let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Census {
+            minted: self.minted,
+            ready: number(self.ready.len()),
+            leased: self.leased,
+            doomed: number(self.doomed.len()),
+        }
+    }
+
+    pub fn last_count(&self) -> Option<Count> {
+        self.count
+    }
+
+    pub fn key_check(&self) -> KeyCheck {
+        self.key_check
+    }
+
+    /// Ids that ARGOS counted and that are not ours.
+    pub fn foreign(&self) -> u32 {
+        let drift = self.count.and_then(|count| count.drift).unwrap_or(0);
+        u32::try_from(drift.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Tokens of ours that ARGOS knows for certain, as far as anybody can know.
+    pub(super) fn certain(&self) -> u32 {
+        let mut certain = self.census().held();
+        for order in self.orders.values() {
+            if matches!(order.state, OrderState::Open { .. }) {
+                certain = certain.saturating_sub(order.tokens);
+            }
+        }
+        let cancelled = self
+            .doomed
+            .iter()
+            .filter_map(|(_, sequence)| self.tokens.get(sequence))
+            .filter(|token| {
+                matches!(&token.stage, Stage::Doomed(doom) if doom.cause == DoomCause::Cancelled)
+            })
+            .count();
+        certain.saturating_sub(u32::try_from(cancelled).unwrap_or(u32::MAX))
+    }
+
+    /// Orders that are open without doubt, and doubtful ones.
+    pub fn open_orders(&self) -> (u32, u32) {
+        let mut counts = (0, 0);
+        for order in self.orders.values() {
+            match order.state {
+                OrderState::Open { doubt: None, .. } => counts.0 += 1,
+                OrderState::Open { doubt: Some(_), .. } => counts.1 += 1,
+                OrderState::Settled { .. } => (),
+            }
+        }
+        counts
+    }
+
+    /// Since when the oldest doubt stands.
+    pub fn oldest_doubt(&self) -> Option<Timestamp> {
+        let doubts = self.orders.values().filter_map(|order| match order.state {
+            OrderState::Open { doubt, .. } => doubt.map(|doubt| doubt.since),
+            OrderState::Settled { .. } => None,
+        });
+        doubts.min()
+    }
+
+    /// Doomed tokens that could not be deleted so often that a person should look.
+    pub fn stuck(&self) -> u32 {
+        let stuck = self
+            .doomed
+            .iter()
+            .filter_map(|(_, sequence)| self.tokens.get(sequence))
+            .filter(|token| {
+                matches!(&token.stage, Stage::Doomed(doom) if doom.attempts >= self.policy.delete_tries_max)
+            })
+            .count();
+        u32::try_from(stuck).unwrap_or(u32::MAX)
+    }
+
+    /// Tokens that a caller could be given at this moment; 0 whenever hand-outs are stopped.
+    pub fn leasable(&self) -> u32 {
+        if self.may(crate::domain::pause::Activity::Leasing) { self.census().ready } else { 0 }
+    }
+
+    /// Whether ARGOS said that it is full, and is not asked again yet.
+    pub fn at_cap(&self, now: Timestamp) -> bool {
+        self.cap_reached.is_some_and(|reached| now < reached.until)
+    }
+
+    /// What to order at this moment. `hindrance` is what the shell knows and the pool does not.
+    pub fn plan(&self, now: Timestamp, hindrance: Option<Hindrance>) -> Plan {
+        let census = self.census();
+        let (orders_open, orders_doubtful) = self.open_orders();
+        let own = if self.halted() {
+            Some(Hindrance::Halted)
+        } else if self.paused(crate::domain::pause::Activity::Refill) {
+            Some(Hindrance::Paused)
+        } else if self.at_cap(now) {
+            Some(Hindrance::CapReached)
+        } else if !self.count_tried {
+            Some(Hindrance::NotCounted)
+        } else {
+            None
+        };
+        let view = View {
+            ready: census.ready,
+            on_their_way: census.minted,
+            held: census.held(),
+            foreign: self.foreign(),
+            cap: self.policy.cap,
+            reserve: self.policy.reserve,
+            orders_open,
+            orders_doubtful,
+            extra: self.extra,
+            // After "full" one batch at a time feels its way.
+            probing: self.cap_reached.is_some(),
+            hindrance: hindrance.or(own),
+        };
+        refill::plan(&self.policy.refill, &view)
+    }
+}

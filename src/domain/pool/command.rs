@@ -1,0 +1,170 @@
+//! Everything that can ever change a pool, and every answer to it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::domain::{
+    fault::Reason,
+    ids::{OrderId, Owner, Sequence, SubmissionId, TokenId},
+    invariant::Breach,
+    liveform::Query,
+    order::Attempt,
+    pause::Activity,
+    seal::Salt,
+    time::Timestamp,
+    token::{ClosedLease, Decision, Grant, Lease, Request},
+};
+
+/// What somebody wants of the pool, or what came to be known. Closed on purpose.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Leases, all or none.
+    Lease {
+        wanted: Vec<Wanted>,
+    },
+    /// The holder gives a lease back that was never shown. `owner` is `None` for an admin.
+    Release {
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+    },
+    /// ARGOS told something about a token. `line` is the token's line of history, where it has one.
+    Fact {
+        sequence: Sequence,
+        fact: Fact,
+        line: Option<Arc<ClosedLease>>,
+    },
+    /// Draws and writes down one order; a salt for each of its tokens.
+    Mint {
+        salts: Vec<Salt>,
+    },
+    /// An attempt to register an order came to its end.
+    Attempted {
+        order: OrderId,
+        attempt: Attempt,
+    },
+    /// A deletion came to its end; `done` only if every id of it is gone for certain.
+    Deleted {
+        sequences: Vec<Sequence>,
+        done: bool,
+    },
+    /// ARGOS was asked how many ids it holds. `overlapped` by a call of ours, the number says nothing
+    /// about others' ids.
+    Counted {
+        tokens: Option<u32>,
+        overlapped: bool,
+    },
+    /// A Ready token was looked up at ARGOS, to see that key and pid belong together.
+    KeyChecked {
+        sequence: Sequence,
+        found: Option<bool>,
+    },
+    /// Asks for a count.
+    WantCount,
+    /// Forgets requests whose leases closed long enough ago (L3).
+    Forget,
+    /// Asks for tokens beyond the target, once.
+    Extra {
+        tokens: u32,
+    },
+    Pause {
+        activities: Vec<Activity>,
+        reason: String,
+        by: String,
+    },
+    /// Also clears what halted hand-outs, when leasing is among the activities.
+    Resume {
+        activities: Vec<Activity>,
+    },
+    /// Ready tokens below this sequence may have been shown (L1): the ledger may be an older past.
+    Suspect {
+        below: Sequence,
+    },
+    /// A check found promises broken.
+    Breached {
+        breaches: Vec<Breach>,
+    },
+    /// Does what is due because of time.
+    Sweep,
+}
+
+/// One lease, as a caller wants it.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub grant: Grant,
+    pub ttl: Duration,
+    pub query: Query,
+}
+
+/// What ARGOS told about a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub kind: FactKind,
+    /// The earliest of ARGOS's own time and our receipt.
+    pub at: Timestamp,
+    pub submission: Option<SubmissionId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactKind {
+    Started,
+    Decided(Decision),
+}
+
+/// What a command came to. Held until what it rests on is durable (J1).
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Done,
+    /// In the order of the wishes.
+    Leases(Vec<Granted>),
+    /// The lease is closed; its line of history tells the rest.
+    Closed(Box<ClosedLease>),
+    /// Closed earlier; the line must be read from history.
+    Past(Sequence),
+    /// Whether the fact changed anything.
+    Fact {
+        news: bool,
+    },
+}
+
+/// One lease of an answer.
+#[derive(Clone, Debug)]
+pub enum Granted {
+    Open {
+        sequence: Sequence,
+        token: TokenId,
+        lease: Arc<Lease>,
+    },
+    /// A repeated request whose lease has closed: its state, without URL.
+    Past(Sequence),
+}
+
+/// Why a command was turned down. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("no token is ready")]
+    Empty,
+    #[error("this request_id was used with other parameters")]
+    RequestIdReused,
+    #[error("leasing is paused")]
+    Paused,
+    #[error("hand-outs stopped because a promise was found broken")]
+    Halted,
+    #[error("the lease was started")]
+    LeaseStarted,
+    /// Not among the live ones: closed, another's, or never there.
+    #[error("no such open lease")]
+    NotOpen,
+}
+
+impl Refusal {
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Empty => Reason::PoolEmpty,
+            Self::RequestIdReused => Reason::RequestIdReused,
+            Self::Paused => Reason::Paused,
+            Self::Halted => Reason::Halted,
+            Self::LeaseStarted => Reason::LeaseStarted,
+            Self::NotOpen => Reason::LeaseNotFound,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A pool as a ledger gives it back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Changes, KeyCheck, Policy, Pool, Remembered};
+use crate::domain::{
+    ids::{Revision, Sequence},
+    order::{Doubt, Order, OrderState},
+    pause::{Activity, Pause},
+    seal::{Digest, RequestKey, Seal},
+    time::Timestamp,
+    token::Token,
+};
+
+/// What was durable.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    pub revision: Revision,
+    pub next: Sequence,
+    pub granted: Sequence,
+    pub tokens: Vec<Token>,
+    pub orders: Vec<Order>,
+    pub pauses: Vec<(Activity, Pause)>,
+    /// Requests of closed leases: key, digest, sequence, time of closing.
+    pub requests: Vec<(RequestKey, Digest, Sequence, Timestamp)>,
+}
+
+impl Pool {
+    /// The pool that was committed last. Nobody knows what became of calls that were made since, so
+    /// every order counts as unanswered at `now` and its clock starts anew (B3).
+    pub fn open(policy: Policy, seal: Seal, restored: Restored, now: Timestamp) -> Self {
+        let mut pool = Self {
+            policy,
+            seal,
+            revision: restored.revision,
+            next: restored.next,
+            granted: restored.granted,
+            tokens: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            pauses: restored.pauses.into_iter().collect(),
+            requests: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            due: BTreeSet::new(),
+            doomed: BTreeSet::new(),
+            leased: 0,
+            minted: 0,
+            count: None,
+            count_wanted: Some(now),
+            count_tried: false,
+            cap_reached: None,
+            key_check: KeyCheck::Open { missing: 0 },
+            extra: 0,
+            breaches: Vec::new(),
+            changes: Changes::default(),
+        };
+        for (key, digest, sequence, closed) in restored.requests {
+            pool.requests.insert(key, Remembered { sequence, digest, closed: Some(closed) });
+        }
+        for token in restored.tokens {
+            pool.index(token.sequence, &token.stage);
+            pool.tokens.insert(token.sequence, token);
+        }
+        for mut order in restored.orders {
+            order.state = reopened(&pool.policy, &order.state, now);
+            pool.orders.insert(order.id, order);
+        }
+        pool
+    }
+}
+
+fn reopened(policy: &Policy, state: &OrderState, now: Timestamp) -> OrderState {
+    match *state {
+        OrderState::Settled { .. } => {
+            OrderState::Settled { ripe: now.plus(policy.late_copy_delay) }
+        }
+        OrderState::Open { doubt, .. } => {
+            let known = doubt.unwrap_or(Doubt { since: now, unanswered: None, attempts: 0 });
+            OrderState::Open {
+                not_before: now,
+                doubt: Some(Doubt { unanswered: Some(now), ..known }),
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The work the state calls for, and the moment it next changes by itself.
+
+use std::collections::BTreeSet;
+
+use super::{KeyCheck, Pool};
+use crate::domain::{
+    ids::{OrderId, Sequence, TokenId},
+    limits::{PURGE_LINGER, TOKENS_PER_CALL_MAX},
+    order::OrderState,
+    pause::Activity,
+    time::Timestamp,
+    token::{Doom, Stage},
+};
+
+/// From this many failed deletions on a token is deleted alone, so that it stops no other.
+const DELETED_ALONE_AFTER: u32 = 3;
+
+/// A call to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Register {
+        order: OrderId,
+    },
+    Delete {
+        sequences: Vec<Sequence>,
+    },
+    Count,
+    /// Look one Ready token up, to see that key and pid belong together.
+    Find {
+        sequence: Sequence,
+    },
+}
+
+/// Calls that have left and not come back. They outlive the pool they were asked of: at most one
+/// attempt per order is ever in flight, and registration and deletion of an id never overlap.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay {
+    pub orders: BTreeSet<OrderId>,
+    pub deletions: BTreeSet<Sequence>,
+    pub deletion_calls: u32,
+    pub counting: bool,
+    pub finding: bool,
+}
+
+impl UnderWay {
+    pub fn calls(&self) -> u32 {
+        u32::try_from(self.orders.len()).unwrap_or(u32::MAX)
+            + self.deletion_calls
+            + u32::from(self.counting)
+            + u32::from(self.finding)
+    }
+
+    fn quiet(&self) -> bool {
+        self.orders.is_empty() && self.deletion_calls == 0
+    }
+}
+
+/// How long a count waits for a moment without calls of ours before it is made anyway.
+const COUNT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Pool {
+    /// Calls to make at this moment, the most urgent first. `batch` is how many ids one call may
+    /// carry.
+    pub fn outstanding(&self, now: Timestamp, under_way: &UnderWay, batch: u32) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let KeyCheck::Open { missing } = self.key_check
+            && !under_way.finding
+            && let Some(sequence) = self.ready.iter().nth(missing as usize)
+        {
+            effects.push(Effect::Find { sequence: *sequence });
+        }
+        if let Some(since) = self.count_wanted
+            && !under_way.counting
+        {
+            // Alone if possible: a count that a call of ours overlaps says nothing of others' ids.
+            if under_way.quiet() || now.since(since) >= COUNT_PATIENCE {
+                effects.push(Effect::Count);
+            }
+            if under_way.quiet() {
+                return effects;
+            }
+        }
+        if under_way.counting && under_way.quiet() {
+            return effects;
+        }
+        if self.may(Activity::Refill) && !self.at_cap(now) {
+            self.registrations(now, under_way, &mut effects);
+        }
+        if self.key_check != KeyCheck::Failed && !self.paused(Activity::Purge) {
+            self.deletions(now, under_way, batch.min(TOKENS_PER_CALL_MAX), &mut effects);
+        }
+        effects
+    }
+
+    /// The ids an order may be registered with: exactly its own, and only those that nobody can have
+    /// seen (B1, B3).
+    pub fn ids_of_order(&self, order: OrderId) -> Vec<TokenId> {
+        let Some(order) = self.orders.get(&order) else { return Vec::new() };
+        self.tokens
+            .range(order.range())
+            .filter(|(_, token)| matches!(token.stage, Stage::Minted { .. }))
+            .map(|(_, token)| token.id.clone())
+            .collect()
+    }
+
+    /// The ids of these tokens, as far as they are known.
+    pub fn ids(&self, sequences: &[Sequence]) -> Vec<TokenId> {
+        sequences
+            .iter()
+            .filter_map(|at| self.tokens.get(at))
+            .map(|token| token.id.clone())
+            .collect()
+    }
+
+    /// The next moment at which something is due although nobody came. What is due and cannot be done
+    /// at `now`, because a call is under way or held back, is not named: its end is news of its own.
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.sweep_due(now) {
+            return Some(now);
+        }
+        let lease = self.due.first().map(|(at, _)| *at);
+        let aged = self.policy.unused_age_max.and_then(|age| {
+            let oldest = self.ready.first().and_then(|sequence| self.tokens.get(sequence))?;
+            Some(oldest.minted.plus(age))
+        });
+        let doomed = self.doomed.range((now, Sequence::ZERO)..).next().map(|(at, _)| *at);
+        let linger = self.doomed.first().map(|(at, _)| at.plus(PURGE_LINGER));
+        let orders = self.orders.values().map(|order| match order.state {
+            OrderState::Open { not_before, .. } => not_before,
+            OrderState::Settled { ripe } => ripe,
+        });
+        let cap = self.cap_reached.map(|reached| reached.until);
+        let count = self.count_wanted.map(|since| since.plus(COUNT_PATIENCE));
+        [lease, aged, doomed, linger, cap, count]
+            .into_iter()
+            .flatten()
+            .chain(orders)
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    fn registrations(&self, now: Timestamp, under_way: &UnderWay, effects: &mut Vec<Effect>) {
+        let calls = self.policy.refill.calls_in_flight();
+        let doubtful = |id: &OrderId| {
+            matches!(
+                self.orders.get(id).map(|order| &order.state),
+                Some(OrderState::Open { doubt: Some(_), .. })
+            )
+        };
+        let mut free = (calls as usize).saturating_sub(under_way.orders.len());
+        let mut repeats = (calls as usize / 2)
+            .max(1)
+            .saturating_sub(under_way.orders.iter().filter(|id| doubtful(id)).count());
+        for order in self.orders.values() {
+            let OrderState::Open { not_before, doubt } = &order.state else { continue };
+            if free == 0 {
+                break;
+            }
+            if now < *not_before || under_way.orders.contains(&order.id) {
+                continue;
+            }
+            if doubt.is_some() {
+                if repeats == 0 {
+                    continue;
+                }
+                repeats -= 1;
+            }
+            free -= 1;
+            effects.push(Effect::Register { order: order.id });
+        }
+    }
+
+    fn deletions(
+        &self,
+        now: Timestamp,
+        under_way: &UnderWay,
+        batch: u32,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.doomed.first().is_none_or(|(due, _)| now < *due) {
+            return;
+        }
+        let mut calls =
+            self.policy.refill.calls_in_flight().saturating_sub(under_way.deletion_calls);
+        let mut sequences = Vec::new();
+        let mut patient = true;
+        for (due, sequence) in self.doomed.range(..=(now, Sequence::MAX)) {
+            if calls == 0 {
+                return;
+            }
+            if under_way.deletions.contains(sequence) {
+                continue;
+            }
+            let Some(token) = self.tokens.get(sequence) else { continue };
+            let Stage::Doomed(Doom { attempts, .. }) = &token.stage else { continue };
+            if *attempts >= DELETED_ALONE_AFTER {
+                calls -= 1;
+                effects.push(Effect::Delete { sequences: vec![*sequence] });
+                continue;
+            }
+            patient &= now.since(*due) < PURGE_LINGER;
+            sequences.push(*sequence);
+            if sequences.len() >= batch as usize {
+                calls -= 1;
+                effects.push(Effect::Delete { sequences: std::mem::take(&mut sequences) });
+                patient = true;
+            }
+        }
+        // R2: a call that is not full waits a little for company.
+        if !sequences.is_empty() && !patient && calls > 0 {
+            effects.push(Effect::Delete { sequences });
+        }
+    }
+}
