@@ -1,1 +1,195 @@
-//! To be written.
+//! The one task that owns a project's pool.
+//!
+//! Callers put commands into a bounded mailbox through a [`Handle`]. The task takes everything that
+//! has queued up, decides and applies each, commits all changes as one group, and only then lets the
+//! answers go, refusals and reads included (J1): nobody ever sees a state that is not committed. Calls
+//! to make are asked of the state after each commit, so a restart and a running system take the same
+//! path. After any answer to a commit but success the pool is thrown away and read again; nothing is
+//! ever unwound.
+
+mod commit;
+mod dispatch;
+mod handle;
+mod mailbox;
+mod pools;
+mod recover;
+mod status;
+mod turn;
+mod waiting;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use handle::{Handle, Heard, LeaseView, Page, Which};
+pub use mailbox::{Bell, Rejection};
+pub use pools::Pools;
+pub use status::Status;
+
+use crate::{
+    domain::{
+        demand::Demand,
+        entropy::Entropy,
+        ids::{ProjectName, Sequence},
+        limits::{COMMIT_GROUP_MAX, MAILBOX_MAX},
+        pool::{Policy, Pool, UnderWay},
+        time::Timestamp,
+        token::Stage,
+    },
+    port::{Clock, Ledger, LedgerError, Observer, Opening, Supplier},
+};
+use dispatch::Holds;
+use mailbox::{Call, Note};
+use waiting::Waiting;
+
+/// Everything an engine is made of.
+pub struct Parts {
+    pub project: ProjectName,
+    /// The project id at ARGOS.
+    pub pid: String,
+    pub policy: Policy,
+    pub settings: Settings,
+    pub ledger: Box<dyn Ledger>,
+    pub supplier: Arc<dyn Supplier>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Box<dyn Entropy>,
+    pub observer: Arc<dyn Observer>,
+}
+
+/// What is the engine's and not the pool's to obey.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Callers that may wait for a token at the same time.
+    pub waiting_max: usize,
+    /// Below this free space nothing is ordered.
+    pub free_space_min: u64,
+    /// Closed leases are kept for this long, and no more of them than this.
+    pub retention: Duration,
+    pub history_max_lines: u64,
+}
+
+/// Signs of life that do not need the engine's own attention to be read.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    /// Pool time at which the commit that is under way began; 0: none is.
+    committing_since: AtomicU64,
+}
+
+impl Vitals {
+    /// For how long the ledger has not answered a commit.
+    pub fn stalled_for(&self, now: Timestamp) -> Duration {
+        match self.committing_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => now.since(Timestamp::from_millis(since)),
+        }
+    }
+}
+
+pub struct Engine {
+    project: ProjectName,
+    opening: Opening,
+    policy: Policy,
+    settings: Settings,
+    pool: Pool,
+    ledger: Box<dyn Ledger>,
+    supplier: Arc<dyn Supplier>,
+    clock: Arc<dyn Clock>,
+    entropy: Box<dyn Entropy>,
+    observer: Arc<dyn Observer>,
+    vitals: Arc<Vitals>,
+
+    calls: mpsc::Receiver<Call>,
+    notes: mpsc::Receiver<Note>,
+    /// For the tasks that make calls, and report here.
+    report: mpsc::Sender<Note>,
+
+    waiting: Waiting,
+    under_way: UnderWay,
+    holds: Holds,
+    demand: Demand,
+    free_bytes: u64,
+    stopping: bool,
+}
+
+impl Engine {
+    /// Opens the ledger, checks what it gave back, and takes out of use what it may have shown before
+    /// (L1). Nothing is handed out before this returns.
+    pub async fn open(parts: Parts) -> Result<(Self, Handle), LedgerError> {
+        recover::open(parts).await
+    }
+
+    /// Runs until told to stop, or until the ledger belongs to somebody else or cannot be used any
+    /// more. A stop finishes what was decided and waits for the calls that are out (S2).
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), LedgerError> {
+        let mut calls = Vec::with_capacity(COMMIT_GROUP_MAX);
+        let mut notes = Vec::with_capacity(COMMIT_GROUP_MAX);
+        // The state may call for work although nobody comes.
+        let mut wake = Duration::ZERO;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.stopping => self.begin_stop(),
+                n = self.notes.recv_many(&mut notes, COMMIT_GROUP_MAX) => debug_assert!(n > 0),
+                n = self.calls.recv_many(&mut calls, COMMIT_GROUP_MAX), if !self.calls.is_closed() || !self.calls.is_empty() => {
+                    debug_assert!(n > 0 || self.calls.is_closed());
+                }
+                () = tokio::time::sleep_until(Instant::now() + wake) => (),
+            }
+            // Neither lane waits for the other: what is there rides along.
+            while notes.len() < COMMIT_GROUP_MAX
+                && let Ok(note) = self.notes.try_recv()
+            {
+                notes.push(note);
+            }
+            while calls.len() < COMMIT_GROUP_MAX
+                && let Ok(call) = self.calls.try_recv()
+            {
+                calls.push(call);
+            }
+            self.turn(&mut notes, &mut calls).await?;
+            if self.stopping && self.under_way.calls() == 0 && self.notes.is_empty() {
+                return Ok(());
+            }
+            wake = self.wake();
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        self.stopping = true;
+        tracing::info!(project = %self.project, in_flight = self.under_way.calls(), "engine finishes");
+    }
+
+    /// How long to sleep if nobody comes.
+    fn wake(&self) -> Duration {
+        let now = self.clock.now();
+        let pool = self.pool.next_deadline(now).map(|at| at.since(now));
+        let held = self.holds.next(now);
+        let caller =
+            self.waiting.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        [pool, held, caller].into_iter().flatten().min().unwrap_or(Duration::from_secs(60))
+    }
+
+    fn open_lease(&self, sequence: Sequence) -> Option<LeaseView> {
+        let token = self.pool.token(sequence)?;
+        match &token.stage {
+            Stage::Leased(lease) => {
+                Some(LeaseView::Open { sequence, token: token.id.clone(), lease: lease.clone() })
+            }
+            Stage::Minted { .. } | Stage::Ready { .. } | Stage::Doomed(_) => None,
+        }
+    }
+
+    fn lanes()
+    -> (mpsc::Sender<Call>, mpsc::Receiver<Call>, mpsc::Sender<Note>, mpsc::Receiver<Note>) {
+        let (calls, calls_in) = mpsc::channel(MAILBOX_MAX);
+        let (notes, notes_in) = mpsc::channel(MAILBOX_MAX);
+        (calls, calls_in, notes, notes_in)
+    }
+}

@@ -10,6 +10,7 @@ use crate::domain::{
     ids::{OrderId, Revision, Sequence, TokenId},
     order::Order,
     pause::{Activity, Pause},
+    pool::Event,
     seal::{Digest, LedgerIdentity, RequestKey},
     time::Timestamp,
     token::{ClosedLease, Token},
@@ -256,6 +257,8 @@ pub struct SupplierHealth {
     pub next_attempt: Option<Timestamp>,
     /// Calls left today.
     pub budget_remaining: u32,
+    /// Ids that one call may carry, as far as the other side has taught us.
+    pub batch_limit: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,4 +276,16 @@ pub enum Condition {
 /// clock.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+}
+
+/// Hears what was committed and how long it took. Counters are a fold of what it hears, so they
+/// cannot disagree with the ledger.
+pub trait Observer: Send + Sync {
+    fn committed(&self, events: &[Event]);
+
+    /// One group is durable: how many commands shared it, and how long the commit took.
+    fn group(&self, commands: usize, took: Duration);
+
+    /// Callers stood in the queue of an empty pool, whether or not they were served.
+    fn waited(&self, callers: usize, waited: Duration);
 }

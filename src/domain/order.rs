@@ -57,6 +57,8 @@ pub enum Attempt {
     Settled,
     /// Certainly nothing was registered.
     Refused,
+    /// Certainly nothing was registered, and never will be in a call of this size.
+    TooMany,
     /// ARGOS is full. It may have stored a part.
     CapReached,
     /// There was an answer, and it does not say what was registered.

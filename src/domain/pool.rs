@@ -186,6 +186,25 @@ impl Pool {
             || self.breaches.iter().any(|breach| breach.promise.stops_hand_outs())
     }
 
+    /// The first sequence that was never leased.
+    pub fn granted(&self) -> Sequence {
+        self.granted
+    }
+
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    pub fn pause(&self, activity: Activity) -> Option<&Pause> {
+        self.pauses.get(&activity)
+    }
+
+    /// What stopped hand-outs stops them still after the records were read again.
+    pub fn keep_halts_of(&mut self, before: &Self) {
+        self.breaches.clone_from(&before.breaches);
+        self.key_check = before.key_check;
+    }
+
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
         self.orders.values()
     }

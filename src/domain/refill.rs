@@ -83,6 +83,8 @@ pub struct View {
     pub extra: u32,
     /// ARGOS was full a while ago: one order at a time feels its way.
     pub probing: bool,
+    /// Ids that one call may carry, where that is less than the policy says.
+    pub batch_limit: u32,
     /// Something forbids ordering altogether.
     pub hindrance: Option<Hindrance>,
 }
@@ -162,18 +164,19 @@ pub fn plan(policy: &Policy, view: &View) -> Plan {
     let repeats = view.orders_doubtful.min(policy.calls_in_flight / 2);
     let calls = if view.probing { 1 } else { policy.calls_in_flight };
     let calls = calls.saturating_sub(view.orders_open + repeats);
+    let full = policy.batch.min(view.batch_limit.max(1));
     let room = view.room();
-    let (wanted, possible) = (need / policy.batch, room / policy.batch);
+    let (wanted, possible) = (need / full, room / full);
     let orders = wanted.min(possible).min(calls);
     if orders > 0 {
         let why = if orders == wanted {
-            (!need.is_multiple_of(policy.batch)).then_some(Rest::LessThanABatch)
+            (!need.is_multiple_of(full)).then_some(Rest::LessThanABatch)
         } else if orders == possible {
             Some(Rest::AtCap)
         } else {
             Some(Rest::CallsInFlight)
         };
-        return Plan { need, orders, batch: policy.batch, rest: why };
+        return Plan { need, orders, batch: full, rest: why };
     }
     if calls == 0 {
         return rest(Rest::CallsInFlight);
@@ -182,9 +185,9 @@ pub fn plan(policy: &Policy, view: &View) -> Plan {
         return rest(Rest::AtCap);
     }
     // A pool smaller than two batches may never be short of a whole one.
-    let small = policy.target < 2 * policy.batch && position < policy.target.div_ceil(2);
+    let small = policy.target < 2 * full && position < policy.target.div_ceil(2);
     if position < policy.low_water || small || (view.extra > 0 && need <= view.extra) {
-        let batch = need.min(room).min(policy.batch);
+        let batch = need.min(room).min(full);
         return Plan { need, orders: 1, batch, rest: (batch < need).then_some(Rest::AtCap) };
     }
     rest(if wanted > 0 { Rest::AtCap } else { Rest::LessThanABatch })
@@ -195,7 +198,7 @@ mod tests {
     use super::*;
 
     fn view(ready: u32) -> View {
-        View { ready, held: ready, cap: 100_000, ..View::default() }
+        View { ready, held: ready, cap: 100_000, batch_limit: 500, ..View::default() }
     }
 
     fn check(target: u32, low_water: u32, view: View, want: (u32, u32, Option<Rest>)) {

@@ -34,6 +34,7 @@ impl Pool {
             Event::OrderGivenUp { order, doom } => {
                 self.finish_order(*order, &Stage::Doomed(*doom));
             }
+            Event::OrderDropped { order } => self.drop_order(*order),
             Event::OrderReady { order, at } => {
                 self.finish_order(*order, &Stage::Ready { since: *at });
             }
@@ -168,6 +169,19 @@ impl Pool {
             .collect();
         for sequence in minted {
             self.advance(sequence, stage.clone());
+        }
+    }
+
+    fn drop_order(&mut self, id: OrderId) {
+        let order = self.orders.remove(&id).expect("B2: an order that is dropped is known");
+        self.changes.orders.insert(id);
+        let minted = |token: &Token| matches!(token.stage, Stage::Minted { .. });
+        let range = self.tokens.range(order.range());
+        let gone: Vec<_> = range.filter(|(_, token)| minted(token)).map(|(at, _)| *at).collect();
+        for sequence in gone {
+            self.tokens.remove(&sequence);
+            self.minted -= 1;
+            self.changes.tokens.insert(sequence);
         }
     }
 

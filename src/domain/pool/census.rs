@@ -152,8 +152,9 @@ impl Pool {
         self.cap_reached.is_some_and(|reached| now < reached.until)
     }
 
-    /// What to order at this moment. `hindrance` is what the shell knows and the pool does not.
-    pub fn plan(&self, now: Timestamp, hindrance: Option<Hindrance>) -> Plan {
+    /// What to order at this moment. `hindrance` is what the shell knows and the pool does not, and
+    /// `batch_limit` how many ids one call may carry as far as ARGOS has taught us.
+    pub fn plan(&self, now: Timestamp, hindrance: Option<Hindrance>, batch_limit: u32) -> Plan {
         let census = self.census();
         let (orders_open, orders_doubtful) = self.open_orders();
         let own = if self.halted() {
@@ -179,6 +180,7 @@ impl Pool {
             extra: self.extra,
             // After "full" one batch at a time feels its way.
             probing: self.cap_reached.is_some(),
+            batch_limit,
             hindrance: hindrance.or(own),
         };
         refill::plan(&self.policy.refill, &view)

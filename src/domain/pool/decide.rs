@@ -75,9 +75,9 @@ impl Pool {
                 Ok(Verdict::done(vec![Event::ExtraOrdered { tokens: *tokens }]))
             }
             Command::Pause { activities, reason, by } => {
-                Ok(Verdict::done(self.pause(activities, reason, by, now)))
+                Ok(Verdict::done(self.pausing(activities, reason, by, now)))
             }
-            Command::Resume { activities } => Ok(Verdict::done(self.resume(activities))),
+            Command::Resume { activities } => Ok(Verdict::done(self.resuming(activities))),
             Command::Suspect { below } => Ok(Verdict::done(self.suspect(*below, now))),
             Command::Breached { breaches } => {
                 let breached = |breach: &Breach| Event::Breached { breach: breach.clone() };
@@ -304,6 +304,9 @@ impl Pool {
                 let not_before = now.plus(Duration::from_secs(1));
                 vec![Event::OrderRefused { order: id, not_before }]
             }
+            // Smaller orders take its place. Nobody ever heard of its ids, unless there was doubt.
+            Attempt::TooMany if doubt.is_none() => vec![Event::OrderDropped { order: id }],
+            Attempt::TooMany => vec![give_up(no_late_copy.max(now))],
             // It may have stored a part. There is no room for the rest, so all of it goes.
             Attempt::CapReached => vec![
                 Event::CapReached { until: now.plus(self.policy.cap_pause) },
@@ -338,13 +341,19 @@ impl Pool {
         }
     }
 
-    fn pause(&self, activities: &[Activity], reason: &str, by: &str, now: Timestamp) -> Vec<Event> {
+    fn pausing(
+        &self,
+        activities: &[Activity],
+        reason: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let pause = Pause { reason: reason.to_owned(), by: by.to_owned(), since: now };
         let new = activities.iter().filter(|activity| !self.paused(**activity));
         new.map(|activity| Event::Paused { activity: *activity, pause: pause.clone() }).collect()
     }
 
-    fn resume(&self, activities: &[Activity]) -> Vec<Event> {
+    fn resuming(&self, activities: &[Activity]) -> Vec<Event> {
         let mut events: Vec<_> = activities
             .iter()
             .filter(|activity| self.paused(**activity))

@@ -38,6 +38,10 @@ pub enum Event {
         order: OrderId,
         doom: Doom,
     },
+    /// Never sent whole, never in doubt: its ids are forgotten.
+    OrderDropped {
+        order: OrderId,
+    },
     /// No late copy can arrive any more: its tokens are Ready.
     OrderReady {
         order: OrderId,

@@ -38,16 +38,36 @@ pub struct UnderWay {
     pub orders: BTreeSet<OrderId>,
     pub deletions: BTreeSet<Sequence>,
     pub deletion_calls: u32,
-    pub counting: bool,
     pub finding: bool,
+    counting: Option<Overlap>,
 }
+
+/// Whether a call of ours was out at any time during a count, which then says nothing of others' ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Overlap(bool);
 
 impl UnderWay {
     pub fn calls(&self) -> u32 {
         u32::try_from(self.orders.len()).unwrap_or(u32::MAX)
             + self.deletion_calls
-            + u32::from(self.counting)
+            + u32::from(self.counting.is_some())
             + u32::from(self.finding)
+    }
+
+    pub fn begin_count(&mut self) {
+        self.counting = Some(Overlap(!self.quiet()));
+    }
+
+    /// A registration or deletion leaves.
+    pub fn overlaps_count(&mut self) {
+        if let Some(overlap) = &mut self.counting {
+            *overlap = Overlap(true);
+        }
+    }
+
+    /// The count came back. True if a call of ours overlapped it.
+    pub fn end_count(&mut self) -> bool {
+        self.counting.take().is_none_or(|Overlap(overlapped)| overlapped)
     }
 
     fn quiet(&self) -> bool {
@@ -70,7 +90,7 @@ impl Pool {
             effects.push(Effect::Find { sequence: *sequence });
         }
         if let Some(since) = self.count_wanted
-            && !under_way.counting
+            && under_way.counting.is_none()
         {
             // Alone if possible: a count that a call of ours overlaps says nothing of others' ids.
             if under_way.quiet() || now.since(since) >= COUNT_PATIENCE {
@@ -80,7 +100,7 @@ impl Pool {
                 return effects;
             }
         }
-        if under_way.counting && under_way.quiet() {
+        if under_way.counting.is_some() && under_way.quiet() {
             return effects;
         }
         if self.may(Activity::Refill) && !self.at_cap(now) {

@@ -1,0 +1,126 @@
+//! Group commit.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::{Engine, Rejection, turn::Turn};
+use crate::{
+    domain::{
+        fault::Reason,
+        limits::COMMIT_TIMEOUT,
+        pool::{Changes, Pool},
+        time::Timestamp,
+    },
+    port::{Group, LedgerError},
+};
+
+impl Engine {
+    /// Makes what the turn changed durable. False: it is not, everybody has been told, and the pool
+    /// was read again.
+    pub(super) async fn commit(
+        &mut self,
+        turn: &mut Turn,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let changes = self.pool.take_changes();
+        if !changes.is_empty() {
+            let group = group(&self.pool, changes, now);
+            let began = Instant::now();
+            if let Err(error) = self.write(group, turn, now).await {
+                return self.reload(&error, turn).await.map(|()| false);
+            }
+            self.observer.group(turn.held.len(), began.elapsed());
+        }
+        self.observer.committed(&turn.events);
+        Ok(true)
+    }
+
+    /// Waits for the ledger. When it takes too long the group is told that it is in doubt and new
+    /// callers are turned away, while the commit goes on.
+    async fn write(
+        &mut self,
+        group: Group,
+        turn: &mut Turn,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.vitals.committing_since.store(now.as_millis(), Ordering::Relaxed);
+        let mut commit = self.ledger.commit(group);
+        let mut patience = std::pin::pin!(tokio::time::sleep(COMMIT_TIMEOUT));
+        let mut impatient = false;
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut commit => break result,
+                () = &mut patience, if !impatient => {
+                    impatient = true;
+                    tracing::error!(project = %self.project, "commit is not answered");
+                    turn.reject(&in_doubt());
+                }
+                Some(call) = self.calls.recv(), if impatient => {
+                    let _ = call.answer.send(Err(unavailable()));
+                }
+            }
+        };
+        drop(commit);
+        self.vitals.committing_since.store(0, Ordering::Relaxed);
+        result
+    }
+
+    /// Throws the pool away and reads it again. Nothing is ever unwound.
+    async fn reload(&mut self, error: &LedgerError, turn: &mut Turn) -> Result<(), LedgerError> {
+        tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "commit failed; the ledger is read again");
+        match error {
+            LedgerError::Refused(_) => turn.reject(&unavailable()),
+            LedgerError::Unconfirmed(_)
+            | LedgerError::Fenced
+            | LedgerError::Unusable(_)
+            | LedgerError::Unreadable(_) => turn.reject(&in_doubt()),
+        }
+        if matches!(error, LedgerError::Fenced) {
+            return Err(LedgerError::Fenced);
+        }
+        self.reopen().await
+    }
+}
+
+pub(super) fn in_doubt() -> Rejection {
+    let message = "the commit is in doubt; repeat with the same request_id to learn what happened";
+    Rejection::new(Reason::CommitDoubtful, message)
+}
+
+pub(super) fn unavailable() -> Rejection {
+    Rejection::new(Reason::LedgerUnavailable, "the ledger cannot write at the moment")
+        .retry_after(std::time::Duration::from_secs(1))
+}
+
+/// Everything that changed, as records.
+pub(super) fn group(pool: &Pool, changes: Changes, at: Timestamp) -> Group {
+    let mut group = Group {
+        revision: pool.revision(),
+        at,
+        next: pool.next(),
+        granted: pool.granted(),
+        lines: changes.lines,
+        ..Group::default()
+    };
+    for sequence in changes.tokens {
+        match pool.token(sequence) {
+            Some(token) => group.tokens.push(token.clone()),
+            None => group.tokens_gone.push(sequence),
+        }
+    }
+    for id in changes.orders {
+        match pool.order(id) {
+            Some(order) => group.orders.push(order.clone()),
+            None => group.orders_gone.push(id),
+        }
+    }
+    for activity in changes.pauses {
+        match pool.pause(activity) {
+            Some(pause) => group.pauses.push((activity, pause.clone())),
+            None => group.pauses_gone.push(activity),
+        }
+    }
+    group
+}

@@ -1,0 +1,109 @@
+//! Makes the calls that the state asks for.
+//!
+//! What is under way is remembered here and not in the pool, so that it outlives a reload: at most one
+//! attempt per order is ever in flight, and registration and deletion of one id never overlap.
+
+use std::time::Duration;
+
+use super::{Engine, mailbox::Note};
+use crate::{
+    domain::{pool::Effect, time::Timestamp},
+    port::{Hold, Purpose},
+};
+
+/// A look-up or a count that taught nothing is tried again after this.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Until when calls of each purpose are held back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Holds {
+    refill: Timestamp,
+    purge: Timestamp,
+    reconcile: Timestamp,
+}
+
+impl Holds {
+    /// How long until the first of them ends.
+    pub(super) fn next(&self, now: Timestamp) -> Option<Duration> {
+        let ends = [self.refill, self.purge, self.reconcile];
+        ends.into_iter().filter(|at| *at > now).map(|at| at.since(now)).min()
+    }
+
+    fn of(&mut self, purpose: Purpose) -> &mut Timestamp {
+        match purpose {
+            Purpose::Refill => &mut self.refill,
+            Purpose::Purge => &mut self.purge,
+            Purpose::Reconcile => &mut self.reconcile,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn dispatch(&mut self, now: Timestamp) {
+        if self.stopping {
+            return;
+        }
+        let batch = self.supplier.health().batch_limit;
+        for effect in self.pool.outstanding(now, &self.under_way, batch) {
+            let purpose = match effect {
+                Effect::Register { .. } => Purpose::Refill,
+                Effect::Delete { .. } => Purpose::Purge,
+                Effect::Count | Effect::Find { .. } => Purpose::Reconcile,
+            };
+            if *self.holds.of(purpose) > now {
+                continue;
+            }
+            match self.supplier.admit(purpose) {
+                Ok(()) => self.send(effect),
+                Err(Hold { retry_after }) => *self.holds.of(purpose) = now.plus(retry_after),
+            }
+        }
+    }
+
+    fn send(&mut self, effect: Effect) {
+        let (supplier, report) = (self.supplier.clone(), self.report.clone());
+        match effect {
+            Effect::Register { order } => {
+                let tokens = self.pool.ids_of_order(order);
+                self.under_way.orders.insert(order);
+                self.under_way.overlaps_count();
+                tokio::spawn(async move {
+                    let outcome = supplier.register(tokens).await;
+                    let _ = report.send(Note::Registered { order, outcome }).await;
+                });
+            }
+            Effect::Delete { sequences } => {
+                let tokens = self.pool.ids(&sequences);
+                self.under_way.deletions.extend(&sequences);
+                self.under_way.deletion_calls += 1;
+                self.under_way.overlaps_count();
+                tokio::spawn(async move {
+                    let outcome = supplier.delete(tokens).await;
+                    let _ = report.send(Note::Deleted { sequences, outcome }).await;
+                });
+            }
+            Effect::Count => {
+                self.under_way.begin_count();
+                tokio::spawn(async move {
+                    let outcome = supplier.count().await;
+                    let _ = report.send(Note::Counted { outcome }).await;
+                });
+            }
+            Effect::Find { sequence } => {
+                let Some(token) = self.pool.token(sequence).map(|token| token.id.clone()) else {
+                    return;
+                };
+                self.under_way.finding = true;
+                tokio::spawn(async move {
+                    let outcome = supplier.find(token).await;
+                    let _ = report.send(Note::Found { sequence, outcome }).await;
+                });
+            }
+        }
+    }
+
+    /// Nothing was learned: the same question is not asked again at once.
+    pub(super) fn ask_again_later(&mut self, now: Timestamp) {
+        *self.holds.of(Purpose::Reconcile) = now.plus(TRY_AGAIN);
+    }
+}

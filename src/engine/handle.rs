@@ -1,0 +1,307 @@
+//! The door to an engine. Nobody else sees its mailbox.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    Bell, Engine, Rejection, Status, Vitals,
+    mailbox::{Call, Note},
+};
+use crate::{
+    domain::{
+        fault::Reason,
+        ids::{Owner, ProjectName, Sequence, TokenId},
+        invariant::Breach,
+        pause::Activity,
+        pool::{Command, Fact, Granted, Policy, Reply, Wanted},
+        seal::{RequestKey, Seal},
+        token::{ClosedLease, Lease, Request, Token},
+    },
+    port::{LedgerError, Reader},
+};
+
+/// A lease as it stood at some commit.
+#[derive(Clone, Debug)]
+pub enum LeaseView {
+    Open { sequence: Sequence, token: TokenId, lease: Arc<Lease> },
+    Closed(Box<ClosedLease>),
+}
+
+impl LeaseView {
+    pub fn sequence(&self) -> Sequence {
+        match self {
+            Self::Open { sequence, .. } => *sequence,
+            Self::Closed(line) => line.sequence,
+        }
+    }
+}
+
+/// How a lease is looked up.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    Sequence(Sequence),
+    Request(RequestKey),
+}
+
+/// Part of a listing.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<Sequence>,
+}
+
+/// What became of a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Committed.
+    News,
+    /// Known already: a duplicate, or older than what is known.
+    Known,
+    /// About a token that is not of this ledger.
+    Foreign,
+}
+
+/// Talks to one project's engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    project: ProjectName,
+    seal: Arc<Seal>,
+    policy: Arc<Policy>,
+    reader: Arc<dyn Reader>,
+    calls: mpsc::Sender<Call>,
+    notes: mpsc::Sender<Note>,
+    vitals: Arc<Vitals>,
+}
+
+impl Handle {
+    pub(super) fn new(
+        project: ProjectName,
+        seal: Arc<Seal>,
+        policy: Arc<Policy>,
+        reader: Arc<dyn Reader>,
+        calls: mpsc::Sender<Call>,
+        notes: mpsc::Sender<Note>,
+        vitals: Arc<Vitals>,
+    ) -> Self {
+        Self { project, seal, policy, reader, calls, notes, vitals }
+    }
+
+    pub fn project(&self) -> &ProjectName {
+        &self.project
+    }
+
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Leases, all or none, in the order of the wishes. Waits for tokens for at most `wait`.
+    pub async fn lease(
+        &self,
+        wanted: Vec<Wanted>,
+        wait: Duration,
+    ) -> Result<Vec<LeaseView>, Rejection> {
+        let until = (!wait.is_zero()).then(|| Instant::now() + wait);
+        let reply = self.call(Command::Lease { wanted }, until).await?;
+        let Reply::Leases(granted) = reply else { return Err(bug()) };
+        let mut views = Vec::with_capacity(granted.len());
+        for one in granted {
+            views.push(match one {
+                Granted::Open { sequence, token, lease } => {
+                    LeaseView::Open { sequence, token, lease }
+                }
+                Granted::Past(sequence) => self.past(sequence).await?,
+            });
+        }
+        Ok(views)
+    }
+
+    /// Gives a lease back that was never shown. `owner` is `None` for an admin.
+    pub async fn release(
+        &self,
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+    ) -> Result<LeaseView, Rejection> {
+        match self.call(Command::Release { sequence, owner, request }, None).await? {
+            Reply::Closed(line) => Ok(LeaseView::Closed(line)),
+            Reply::Past(sequence) => self.past(sequence).await,
+            Reply::Done | Reply::Leases(_) | Reply::Fact { .. } => Err(bug()),
+        }
+    }
+
+    /// One lease, open or closed.
+    pub async fn find(&self, which: Which) -> Result<Option<LeaseView>, Rejection> {
+        let (sequence, open) = self
+            .inspect(move |engine| {
+                let sequence = match which {
+                    Which::Sequence(sequence) => Some(sequence),
+                    Which::Request(key) => engine.pool.requested(key),
+                };
+                (sequence, sequence.and_then(|sequence| engine.open_lease(sequence)))
+            })
+            .await?;
+        match (sequence, open) {
+            (None, _) => Ok(None),
+            (Some(_), Some(open)) => Ok(Some(open)),
+            (Some(sequence), None) => {
+                let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
+                Ok(line.map(|line| LeaseView::Closed(Box::new(line))))
+            }
+        }
+    }
+
+    /// Leases from `from` upwards in sequence order, open and closed, at most `limit` looked at.
+    pub async fn leases(&self, from: Sequence, limit: usize) -> Result<Page<LeaseView>, Rejection> {
+        let mut open = self
+            .inspect(move |engine| {
+                let tokens = engine.pool.tokens_from(from);
+                let leased = tokens.filter_map(|token| engine.open_lease(token.sequence));
+                leased.take(limit + 1).collect::<Vec<_>>()
+            })
+            .await?;
+        // Read after the open ones: a lease that closes in between appears closed, and not twice.
+        let lines = self.reader.lines(from, limit + 1).await.map_err(|error| unreadable(&error))?;
+        let closed: std::collections::BTreeSet<_> =
+            lines.iter().map(|line| line.sequence).collect();
+        open.retain(|view| !closed.contains(&view.sequence()));
+        let mut items = open;
+        items.extend(lines.into_iter().map(|line| LeaseView::Closed(Box::new(line))));
+        items.sort_by_key(LeaseView::sequence);
+        let next = items.get(limit).map(LeaseView::sequence);
+        items.truncate(limit);
+        Ok(Page { items, next })
+    }
+
+    /// Everything that holds a slot, from `from` upwards, at most `limit` that `keep` wants.
+    pub async fn tokens(
+        &self,
+        from: Sequence,
+        limit: usize,
+        keep: impl Fn(&Token) -> bool + Send + 'static,
+    ) -> Result<Page<Token>, Rejection> {
+        self.inspect(move |engine| {
+            let mut kept = engine.pool.tokens_from(from).filter(|token| keep(token));
+            let items: Vec<_> = kept.by_ref().take(limit).cloned().collect();
+            Page { items, next: kept.next().map(|token| token.sequence) }
+        })
+        .await
+    }
+
+    /// Something ARGOS told about a token. Durable when this returns (W1).
+    pub async fn fact(&self, token: &TokenId, fact: Fact) -> Result<Heard, Rejection> {
+        let Some(sequence) = self.seal.open_token(token) else { return Ok(Heard::Foreign) };
+        let (answer, wait) = oneshot::channel();
+        self.note(Note::Fact { sequence, fact, answer }).await?;
+        match wait.await.map_err(|_| Rejection::lost())?? {
+            Reply::Fact { news: true } => Ok(Heard::News),
+            Reply::Fact { news: false }
+            | Reply::Done
+            | Reply::Leases(_)
+            | Reply::Closed(_)
+            | Reply::Past(_) => Ok(Heard::Known),
+        }
+    }
+
+    pub async fn pause(
+        &self,
+        activities: Vec<Activity>,
+        reason: String,
+        by: String,
+    ) -> Result<(), Rejection> {
+        self.order(Command::Pause { activities, reason, by }).await
+    }
+
+    pub async fn resume(&self, activities: Vec<Activity>) -> Result<(), Rejection> {
+        self.order(Command::Resume { activities }).await
+    }
+
+    /// Looks at the stock at once, and orders `extra` tokens beyond the target.
+    pub async fn refill(&self, extra: u32) -> Result<(), Rejection> {
+        self.order(Command::Extra { tokens: extra }).await
+    }
+
+    /// Checks every promise that can be checked from the records. A broken one stops hand-outs.
+    /// Returns the breaches and how many tokens were checked.
+    pub async fn audit(&self) -> Result<(Vec<Breach>, u32), Rejection> {
+        let (breaches, held) =
+            self.inspect(|engine| (engine.pool.audit(), engine.pool.census().held())).await?;
+        if !breaches.is_empty() {
+            self.order(Command::Breached { breaches: breaches.clone() }).await?;
+        }
+        Ok((breaches, held))
+    }
+
+    pub async fn status(&self) -> Result<Status, Rejection> {
+        self.inspect(Engine::status).await
+    }
+
+    /// Reminds the engine. A bell that finds no room is not missed: the engine is at work.
+    pub fn ring(&self, bell: Bell) {
+        let _ = self.notes.try_send(Note::Bell(bell));
+    }
+
+    async fn past(&self, sequence: Sequence) -> Result<LeaseView, Rejection> {
+        let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
+        let line = line.ok_or_else(|| {
+            Rejection::new(Reason::LeaseNotFound, "the lease is past the retention of the history")
+        })?;
+        Ok(LeaseView::Closed(Box::new(line)))
+    }
+
+    async fn call(&self, command: Command, until: Option<Instant>) -> Result<Reply, Rejection> {
+        let (answer, wait) = oneshot::channel();
+        self.calls.try_send(Call { command, until, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Rejection::new(Reason::MailboxFull, "more requests than can be queued are waiting")
+                    .retry_after(Duration::from_millis(100))
+            }
+            mpsc::error::TrySendError::Closed(_) => super::turn::draining(),
+        })?;
+        // Dropped without an answer: the engine died after it may have decided.
+        wait.await.map_err(|_| Rejection::lost())?
+    }
+
+    async fn order(&self, command: Command) -> Result<(), Rejection> {
+        let (answer, wait) = oneshot::channel();
+        self.note(Note::Order { command, answer }).await?;
+        wait.await.map_err(|_| Rejection::lost())?.map(|_| ())
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let (answer, wait) = oneshot::channel();
+        let look = move |engine: &Engine| {
+            let _ = answer.send(look(engine));
+        };
+        self.note(Note::Inspect(Box::new(look))).await?;
+        wait.await.map_err(|_| super::commit::unavailable())
+    }
+
+    async fn note(&self, note: Note) -> Result<(), Rejection> {
+        self.notes.send(note).await.map_err(|_| super::turn::draining())
+    }
+}
+
+fn bug() -> Rejection {
+    Rejection::new(Reason::Internal, "internal error")
+}
+
+fn unreadable(error: &LedgerError) -> Rejection {
+    tracing::error!(error = error as &dyn std::error::Error, "history could not be read");
+    super::commit::unavailable()
+}

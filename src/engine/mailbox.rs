@@ -1,0 +1,104 @@
+//! What can be put into an engine.
+//!
+//! There are two lanes. Callers use a bounded one that says no when it is full. Results of calls,
+//! webhooks, bells and the admin's orders have a lane of their own that they wait for, so that a flood
+//! of callers never holds up what ARGOS said.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    domain::{
+        fault::Reason,
+        ids::{OrderId, Sequence},
+        pool::{Command, Fact, Reply},
+    },
+    port::{Outcome, Registered},
+};
+
+use super::Engine;
+
+/// Why a request was not served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejection {
+    pub reason: Reason,
+    /// For a person: what happened, and what to do.
+    pub message: Arc<str>,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+}
+
+impl Rejection {
+    pub fn new(reason: Reason, message: impl Into<Arc<str>>) -> Self {
+        Self { reason, message: message.into(), retry_after: None }
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, span: Duration) -> Self {
+        self.retry_after = Some(span);
+        self
+    }
+
+    /// The engine is gone, or went while the answer was out: nobody can say what became of it.
+    pub(super) fn lost() -> Self {
+        Self::new(
+            Reason::CommitDoubtful,
+            "the answer was lost; repeat with the same request_id to learn what happened",
+        )
+    }
+}
+
+pub(super) type Answer = oneshot::Sender<Result<Reply, Rejection>>;
+
+pub(super) type Inspection = Box<dyn FnOnce(&Engine) + Send>;
+
+/// A caller's letter.
+pub(super) struct Call {
+    pub command: Command,
+    /// Until when to wait for a token; `None`: not at all.
+    pub until: Option<Instant>,
+    pub answer: Answer,
+}
+
+/// Everybody else's letter.
+pub(super) enum Note {
+    Registered {
+        order: OrderId,
+        outcome: Outcome<Registered>,
+    },
+    Deleted {
+        sequences: Vec<Sequence>,
+        outcome: Outcome<()>,
+    },
+    Counted {
+        outcome: Outcome<u32>,
+    },
+    Found {
+        sequence: Sequence,
+        outcome: Outcome<bool>,
+    },
+    Fact {
+        sequence: Sequence,
+        fact: Fact,
+        answer: Answer,
+    },
+    Order {
+        command: Command,
+        answer: Answer,
+    },
+    /// Looks at the committed state from inside, between two commits.
+    Inspect(Inspection),
+    Bell(Bell),
+}
+
+/// A reminder. It carries nothing: what is to be done stands in the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bell {
+    /// Look again: refill, sweep, purge, and the free space.
+    Floor,
+    Count,
+    Retention,
+    Audit,
+}

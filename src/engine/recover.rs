@@ -1,0 +1,213 @@
+//! From records to a running engine: at start, and after a commit that failed.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Engine, Handle, Parts, Vitals, commit, mailbox::Note, waiting::Waiting};
+use crate::{
+    domain::{
+        demand::Demand,
+        ids::Sequence,
+        pool::{Command, Policy, Pool, Restored, UnderWay},
+        seal::{LedgerIdentity, Seal},
+        time::Timestamp,
+    },
+    port::{LedgerError, Opened, Opening},
+};
+
+/// How long between two tries to open a ledger that failed.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> {
+    let Parts {
+        project,
+        pid,
+        policy,
+        settings,
+        mut ledger,
+        supplier,
+        clock,
+        mut entropy,
+        observer,
+    } = parts;
+    let identity = LedgerIdentity::draw(&mut *entropy);
+    let remember_after = clock.now().minus(policy.request_id_memory);
+    let opening = Opening { pid, identity, remember_after };
+    let opened = ledger.open(opening.clone()).await?;
+    let suspect = opened.suspect_below;
+    let now = clock.now();
+    let mut pool = restore(opened, policy.clone(), now);
+    let breaches = pool.audit();
+    for breach in &breaches {
+        tracing::error!(%project, promise = breach.promise.as_str(), evidence = breach.evidence, "a promise is broken");
+    }
+    fold(&mut pool, &Command::Breached { breaches }, now);
+    let free_bytes = ledger.reader().usage().free_bytes;
+
+    let (calls_in, calls, notes_in, notes) = Engine::lanes();
+    let vitals = Arc::new(Vitals::default());
+    let handle = Handle::new(
+        project.clone(),
+        Arc::new(pool.seal().clone()),
+        Arc::new(policy.clone()),
+        ledger.reader(),
+        calls_in,
+        notes_in.clone(),
+        vitals.clone(),
+    );
+    let mut engine = Engine {
+        project,
+        opening,
+        policy,
+        settings,
+        pool,
+        ledger,
+        supplier,
+        clock,
+        entropy,
+        observer,
+        vitals,
+        calls,
+        notes,
+        report: notes_in,
+        waiting: Waiting::default(),
+        under_way: UnderWay::default(),
+        holds: super::Holds::default(),
+        demand: Demand::default(),
+        free_bytes,
+        stopping: false,
+    };
+    engine.take_out_of_use(suspect).await?;
+    Ok((engine, handle))
+}
+
+impl Engine {
+    /// Opens the ledger again, for as long as it takes. Callers are turned away meanwhile; what came
+    /// from ARGOS waits in its lane.
+    pub(super) async fn reopen(&mut self) -> Result<(), LedgerError> {
+        loop {
+            let now = self.clock.now();
+            self.opening.remember_after = now.minus(self.policy.request_id_memory);
+            match self.ledger.open(self.opening.clone()).await {
+                Ok(opened) => {
+                    let suspect = opened.suspect_below;
+                    let before = std::mem::replace(
+                        &mut self.pool,
+                        restore(opened, self.policy.clone(), now),
+                    );
+                    self.pool.keep_halts_of(&before);
+                    self.free_bytes = self.ledger.reader().usage().free_bytes;
+                    let breaches = self.pool.audit();
+                    fold(&mut self.pool, &Command::Breached { breaches }, now);
+                    match self.take_out_of_use(suspect).await {
+                        Ok(()) => {
+                            tracing::info!(project = %self.project, "ledger is open again");
+                            return Ok(());
+                        }
+                        Err(error) => self.tell(&error)?,
+                    }
+                }
+                Err(error) => self.tell(&error)?,
+            }
+            self.turn_callers_away(REOPEN_AFTER).await;
+        }
+    }
+
+    /// What cannot get better by itself ends the engine.
+    fn tell(&self, error: &LedgerError) -> Result<(), LedgerError> {
+        tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "ledger could not be opened again");
+        match error {
+            LedgerError::Fenced => Err(LedgerError::Fenced),
+            LedgerError::Unusable(sentence) => Err(LedgerError::Unusable(sentence.clone())),
+            LedgerError::Refused(_) | LedgerError::Unconfirmed(_) | LedgerError::Unreadable(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    async fn turn_callers_away(&mut self, span: Duration) {
+        let pause = tokio::time::sleep(span);
+        let mut pause = std::pin::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => return,
+                Some(call) = self.calls.recv() => {
+                    let _ = call.answer.send(Err(commit::unavailable()));
+                }
+                // Questions about the pool have no answer now; what ARGOS said is kept by asking it
+                // again: the state still calls for it.
+                Some(note) = self.notes.recv() => self.note_while_closed(note),
+            }
+        }
+    }
+
+    fn note_while_closed(&mut self, note: Note) {
+        match note {
+            Note::Registered { order, .. } => {
+                self.under_way.orders.remove(&order);
+            }
+            Note::Deleted { sequences, .. } => {
+                self.under_way.deletion_calls -= 1;
+                for sequence in &sequences {
+                    self.under_way.deletions.remove(sequence);
+                }
+            }
+            Note::Counted { .. } => {
+                self.under_way.end_count();
+            }
+            Note::Found { .. } => self.under_way.finding = false,
+            Note::Fact { answer, .. } | Note::Order { answer, .. } => {
+                let _ = answer.send(Err(commit::unavailable()));
+            }
+            // Dropped: whoever asks learns that there is no answer.
+            Note::Inspect(_) | Note::Bell(_) => (),
+        }
+    }
+
+    /// Ready tokens that an older past of this ledger may have shown become presumed leases, and
+    /// that is durable before anything is handed out (L1).
+    async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
+        let Some(below) = suspect else { return Ok(()) };
+        let mut presumed = 0;
+        loop {
+            let now = self.clock.now();
+            let events = fold(&mut self.pool, &Command::Suspect { below }, now);
+            if events.is_empty() {
+                break;
+            }
+            presumed += events.len();
+            let changes = self.pool.take_changes();
+            self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
+            self.observer.committed(&events);
+        }
+        tracing::warn!(
+            project = %self.project, tokens = presumed,
+            "the ledger may be older than what it handed out; its ready tokens were taken out of use"
+        );
+        Ok(())
+    }
+}
+
+fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
+    let seal = Seal::new(&opened.identity);
+    let requests = opened.requests.iter();
+    let restored = Restored {
+        revision: opened.revision,
+        next: opened.next,
+        granted: opened.granted,
+        tokens: opened.tokens,
+        orders: opened.orders,
+        pauses: opened.pauses,
+        requests: requests
+            .map(|past| (past.key, past.digest, past.sequence, past.closed))
+            .collect(),
+    };
+    Pool::open(policy, seal, restored, now)
+}
+
+fn fold(pool: &mut Pool, command: &Command, now: Timestamp) -> Vec<crate::domain::pool::Event> {
+    let events = pool.decide(command, now).map(|verdict| verdict.events).unwrap_or_default();
+    for event in &events {
+        pool.apply(event);
+    }
+    events
+}

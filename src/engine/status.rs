@@ -1,0 +1,94 @@
+//! How a pool stands, for people and gauges.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::{
+    domain::{
+        demand::lasts,
+        fault::Reason,
+        invariant::Breach,
+        pause::{Activity, Pause},
+        pool::{Census, Count, KeyCheck},
+        refill::Plan,
+        time::Timestamp,
+    },
+    port::{SupplierHealth, Usage},
+};
+
+/// One look at a project between two commits.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub now: Timestamp,
+    pub census: Census,
+    /// 0 whenever a new lease would be refused.
+    pub leasable: u32,
+    /// Why hand-outs are stopped whatever the stock.
+    pub stopped: Option<Reason>,
+    pub target: u32,
+    pub low_water: u32,
+    pub cap: u32,
+    pub reserve: u32,
+    pub foreign: u32,
+    pub count: Option<Count>,
+    pub at_cap: bool,
+    pub key_check: KeyCheck,
+    pub waiting_callers: usize,
+    pub calls_in_flight: u32,
+    pub doubtful_orders: u32,
+    /// Since when the oldest doubt about an order stands.
+    pub oldest_doubt: Option<Timestamp>,
+    /// Doomed tokens that could not be deleted so often that a person should look.
+    pub stuck: u32,
+    pub supplier: SupplierHealth,
+    pub plan: Plan,
+    pub next_review: Option<Timestamp>,
+    pub pauses: Vec<(Activity, Pause)>,
+    pub breaches: Vec<Breach>,
+    /// How long the stock lasts at the demand of the last half minute; `None` without demand.
+    pub time_to_empty: Option<Duration>,
+    /// The same if ARGOS were lost now, at the usual or the present demand, whichever is higher.
+    pub outage_cover: Option<Duration>,
+    pub usage: Usage,
+    pub stopping: bool,
+}
+
+impl Engine {
+    pub(super) fn status(&self) -> Status {
+        let now = self.clock.now();
+        let mut demand = self.demand;
+        demand.observe(0, now);
+        let stopped = self.handing_out_stopped();
+        let leasable = if stopped.is_none() { self.pool.leasable() } else { 0 };
+        let supplier = self.supplier.health();
+        let policy = self.pool.policy();
+        Status {
+            now,
+            census: self.pool.census(),
+            leasable,
+            stopped,
+            target: policy.refill.target(),
+            low_water: policy.refill.low_water(),
+            cap: policy.cap,
+            reserve: policy.reserve,
+            foreign: self.pool.foreign(),
+            count: self.pool.last_count(),
+            at_cap: self.pool.at_cap(now),
+            key_check: self.pool.key_check(),
+            waiting_callers: self.waiting.len(),
+            calls_in_flight: self.under_way.calls(),
+            doubtful_orders: self.pool.open_orders().1,
+            oldest_doubt: self.pool.oldest_doubt(),
+            stuck: self.pool.stuck(),
+            supplier,
+            plan: self.pool.plan(now, self.hindrance(), supplier.batch_limit),
+            next_review: self.pool.next_deadline(now),
+            pauses: self.pool.pauses().map(|(at, pause)| (at, pause.clone())).collect(),
+            breaches: self.pool.breaches().to_vec(),
+            time_to_empty: lasts(leasable, demand.fast()),
+            outage_cover: lasts(leasable, demand.fast().max(demand.slow())),
+            usage: self.ledger.reader().usage(),
+            stopping: self.stopping,
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! One turn of the engine: decide what has queued up, commit it as one group, answer, make calls.
+
+use tokio::time::Instant;
+
+use super::{
+    Bell, Engine, Rejection,
+    mailbox::{Answer, Call, Inspection, Note},
+};
+use crate::{
+    domain::{
+        fault::Reason,
+        limits::FREE_SPACE_FLOOR,
+        order::Attempt,
+        pause::Activity,
+        pool::{Command, Event, Fact, Refusal, Reply},
+        refill::{Hindrance, Rest},
+        seal::Salt,
+        time::Timestamp,
+        token::Stage,
+    },
+    port::{Condition, DoubtfulCause, LedgerError, Outcome, RefusedCause},
+};
+
+/// An answer that is held until what it rests on is durable.
+pub(super) struct Held {
+    answer: Answer,
+    result: Result<Reply, Rejection>,
+}
+
+/// What one turn collects before it commits.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub held: Vec<Held>,
+    pub events: Vec<Event>,
+    inspections: Vec<Inspection>,
+}
+
+impl Turn {
+    fn hold(&mut self, answer: Answer, result: Result<Reply, Rejection>) {
+        self.held.push(Held { answer, result });
+    }
+
+    /// Answers everybody with the same rejection.
+    pub(super) fn reject(&mut self, rejection: &Rejection) {
+        for Held { answer, .. } in self.held.drain(..) {
+            let _ = answer.send(Err(rejection.clone()));
+        }
+    }
+
+    fn release(&mut self) {
+        for Held { answer, result } in self.held.drain(..) {
+            // A caller who has gone meanwhile learns by asking again under the same request id.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+impl Engine {
+    pub(super) async fn turn(
+        &mut self,
+        notes: &mut Vec<Note>,
+        calls: &mut Vec<Call>,
+    ) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        let mut turn = Turn::default();
+        for note in notes.drain(..) {
+            self.take_note(note, now, &mut turn).await?;
+        }
+        if self.pool.sweep_due(now) {
+            let _ = self.decide(&Command::Sweep, now, &mut turn);
+        }
+        self.serve_waiting(now, &mut turn);
+        for call in calls.drain(..) {
+            self.take_call(call, now, &mut turn);
+        }
+        self.mint(now, &mut turn);
+        if self.commit(&mut turn, now).await? {
+            turn.release();
+            for inspect in turn.inspections {
+                inspect(self);
+            }
+            self.dispatch(now);
+        }
+        Ok(())
+    }
+
+    /// Decides and applies. What it comes to is held by the caller.
+    fn decide(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<Reply, Refusal> {
+        let verdict = self.pool.decide(command, now)?;
+        for event in &verdict.events {
+            self.pool.apply(event);
+        }
+        turn.events.extend(verdict.events);
+        Ok(verdict.reply)
+    }
+
+    async fn take_note(
+        &mut self,
+        note: Note,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), LedgerError> {
+        let command = match note {
+            Note::Registered { order, outcome } => {
+                self.under_way.orders.remove(&order);
+                Command::Attempted { order, attempt: attempt(&outcome) }
+            }
+            Note::Deleted { sequences, outcome } => {
+                self.under_way.deletion_calls -= 1;
+                for sequence in &sequences {
+                    self.under_way.deletions.remove(sequence);
+                }
+                match outcome {
+                    // It never left: that was no try.
+                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => {
+                        return Ok(());
+                    }
+                    Outcome::Settled(()) => Command::Deleted { sequences, done: true },
+                    Outcome::Refused(_) | Outcome::Doubtful(_) => {
+                        Command::Deleted { sequences, done: false }
+                    }
+                }
+            }
+            Note::Counted { outcome } => {
+                let overlapped = self.under_way.end_count();
+                let tokens = settled(outcome);
+                if tokens.is_none() {
+                    self.ask_again_later(now);
+                }
+                Command::Counted { tokens, overlapped }
+            }
+            Note::Found { sequence, outcome } => {
+                self.under_way.finding = false;
+                let found = settled(outcome);
+                if found.is_none() {
+                    self.ask_again_later(now);
+                }
+                Command::KeyChecked { sequence, found }
+            }
+            Note::Fact { sequence, fact, answer } => {
+                let result = self.take_fact(sequence, fact, now, turn).await?;
+                turn.hold(answer, Ok(result));
+                return Ok(());
+            }
+            Note::Order { command, answer } => {
+                let result = self.decide(&command, now, turn);
+                turn.hold(answer, result.map_err(rejection));
+                return Ok(());
+            }
+            Note::Inspect(inspect) => {
+                turn.inspections.push(inspect);
+                return Ok(());
+            }
+            Note::Bell(bell) => return self.ring(bell, now, turn).await,
+        };
+        let result = self.decide(&command, now, turn);
+        debug_assert!(result.is_ok(), "what came to be known is never refused");
+        Ok(())
+    }
+
+    async fn take_fact(
+        &mut self,
+        sequence: crate::domain::ids::Sequence,
+        fact: Fact,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<Reply, LedgerError> {
+        let gone =
+            self.pool.token(sequence).is_none_or(|token| matches!(token.stage, Stage::Doomed(_)));
+        // The newest line may be one of this very group.
+        let line = if !gone {
+            None
+        } else if let Some(line) =
+            self.pool.changes().lines.iter().find(|line| line.sequence == sequence)
+        {
+            Some(line.clone())
+        } else {
+            self.ledger.reader().line(sequence).await?
+        };
+        let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
+        Ok(self.decide(&command, now, turn).unwrap_or(Reply::Fact { news: false }))
+    }
+
+    async fn ring(
+        &mut self,
+        bell: Bell,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), LedgerError> {
+        match bell {
+            Bell::Floor => self.free_bytes = self.ledger.reader().usage().free_bytes,
+            Bell::Count => {
+                let _ = self.decide(&Command::WantCount, now, turn);
+            }
+            Bell::Retention => {
+                let _ = self.decide(&Command::Forget, now, turn);
+                let before = now.minus(self.settings.retention);
+                self.ledger.retain(before, self.settings.history_max_lines).await?;
+            }
+            Bell::Audit => {
+                let breaches = self.pool.audit();
+                if !breaches.is_empty() {
+                    let _ = self.decide(&Command::Breached { breaches }, now, turn);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
+        // Whoever has gone already is not given a token that nobody would see.
+        if call.answer.is_closed() {
+            return;
+        }
+        if let Command::Lease { wanted } = &call.command {
+            self.demand.observe(wanted.len() as u64, now);
+        }
+        if let Some(rejection) = self.closed() {
+            turn.hold(call.answer, Err(rejection));
+            return;
+        }
+        let result = match self.decide(&call.command, now, turn) {
+            Err(Refusal::Empty) => match self.may_wait(&call, now) {
+                Ok(until) => {
+                    self.waiting.join(call, Instant::now(), until);
+                    return;
+                }
+                Err(rejection) => Err(rejection),
+            },
+            result => result.map_err(rejection),
+        };
+        turn.hold(call.answer, result);
+    }
+
+    /// Why no caller is served at all at this moment.
+    fn closed(&self) -> Option<Rejection> {
+        if self.stopping {
+            return Some(draining());
+        }
+        (self.free_bytes < FREE_SPACE_FLOOR).then(|| {
+            let message = "the disk of the ledger is full; free some space, no restart is needed";
+            Rejection::new(Reason::LedgerUnavailable, message)
+                .retry_after(std::time::Duration::from_secs(5))
+        })
+    }
+
+    fn may_wait(&self, call: &Call, now: Timestamp) -> Result<Instant, Rejection> {
+        if let Some(rejection) = self.hopeless(now) {
+            return Err(rejection);
+        }
+        let Some(until) = call.until else { return Err(self.empty(now)) };
+        if self.waiting.len() >= self.settings.waiting_max {
+            let message = "the pool is empty and as many callers as allowed are waiting";
+            return Err(
+                Rejection::new(Reason::WaitingFull, message).retry_after(self.refill_in(now))
+            );
+        }
+        Ok(until)
+    }
+
+    /// Serves those who wait, in order; a batch that lacks tokens holds up nobody behind it.
+    fn serve_waiting(&mut self, now: Timestamp, turn: &mut Turn) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut line = self.waiting.take();
+        let closed = self.closed().or_else(|| self.hopeless(now));
+        let at = Instant::now();
+        let mut left = std::collections::VecDeque::with_capacity(line.len());
+        for waiter in line.drain(..) {
+            if waiter.answer.is_closed() {
+                continue;
+            }
+            let result = match self.decide(&waiter.command, now, turn) {
+                Err(Refusal::Empty) => {
+                    if let Some(rejection) = &closed {
+                        Err(rejection.clone())
+                    } else if waiter.until <= at {
+                        Err(self.empty(now))
+                    } else {
+                        left.push_back(waiter);
+                        continue;
+                    }
+                }
+                result => result.map_err(rejection),
+            };
+            self.observer.waited(1, at.saturating_duration_since(waiter.since));
+            turn.hold(waiter.answer, result);
+        }
+        self.waiting.put_back(left);
+    }
+
+    /// Why waiting would be in vain: nothing is on its way and nothing can come.
+    fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
+        if self.pool.census().minted > 0 {
+            return None;
+        }
+        let health = self.supplier.health();
+        let again =
+            health.next_attempt.map_or(std::time::Duration::from_secs(5), |at| at.since(now));
+        let (reason, message) = match health.condition {
+            Condition::Down => (Reason::ArgosDown, "the pool is empty and ARGOS does not answer"),
+            Condition::KeyRefused => {
+                (Reason::ArgosKeyRefused, "the pool is empty and ARGOS refuses the API key")
+            }
+            Condition::AddressRefused => {
+                (Reason::ArgosAddressRefused, "the pool is empty and ARGOS refuses this address")
+            }
+            Condition::Up | Condition::Failing | Condition::Throttled => {
+                let rest = self.pool.plan(now, self.hindrance(), health.batch_limit).rest;
+                if matches!(rest, Some(Rest::AtCap | Rest::Hindered(Hindrance::CapReached))) {
+                    let message = "the pool is empty and ARGOS has no room for more tokens";
+                    return Some(Rejection::new(Reason::CapReached, message));
+                }
+                return None;
+            }
+        };
+        let rejection = Rejection::new(reason, message);
+        // Only an outage ends by itself.
+        Some(if reason == Reason::ArgosDown { rejection.retry_after(again) } else { rejection })
+    }
+
+    fn empty(&self, now: Timestamp) -> Rejection {
+        Rejection::new(Reason::PoolEmpty, "no token is ready").retry_after(self.refill_in(now))
+    }
+
+    /// A guess at when the next tokens are ready.
+    fn refill_in(&self, now: Timestamp) -> std::time::Duration {
+        let second = std::time::Duration::from_secs(1);
+        self.pool.next_deadline(now).map_or(second, |at| at.since(now)).max(second)
+    }
+
+    /// What the shell knows against ordering more.
+    pub(super) fn hindrance(&self) -> Option<Hindrance> {
+        if self.stopping {
+            Some(Hindrance::Stopping)
+        } else if self.free_bytes < self.settings.free_space_min {
+            Some(Hindrance::DiskSpace)
+        } else {
+            None
+        }
+    }
+
+    /// Writes down new orders, so that they are durable before any call leaves (B2).
+    fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
+        let limit = self.supplier.health().batch_limit;
+        let plan = self.pool.plan(now, self.hindrance(), limit);
+        for _ in 0..plan.orders {
+            let mut salts = vec![Salt::default(); plan.batch as usize];
+            salts.iter_mut().for_each(|salt| self.entropy.fill(salt));
+            let _ = self.decide(&Command::Mint { salts }, now, turn);
+        }
+    }
+
+    /// Whether leasing would be refused whatever the stock.
+    pub(super) fn handing_out_stopped(&self) -> Option<Reason> {
+        if self.pool.halted() {
+            Some(Reason::Halted)
+        } else if self.pool.paused(Activity::Leasing) {
+            Some(Reason::Paused)
+        } else {
+            self.closed().map(|rejection| rejection.reason)
+        }
+    }
+}
+
+pub(super) fn draining() -> Rejection {
+    Rejection::new(Reason::Draining, "the daemon is stopping; ask another one")
+        .retry_after(std::time::Duration::from_secs(1))
+}
+
+fn rejection(refusal: Refusal) -> Rejection {
+    let rejection = Rejection::new(refusal.reason(), refusal.to_string());
+    match refusal {
+        Refusal::Paused | Refusal::Halted => {
+            rejection.retry_after(std::time::Duration::from_secs(30))
+        }
+        Refusal::Empty | Refusal::RequestIdReused | Refusal::LeaseStarted | Refusal::NotOpen => {
+            rejection
+        }
+    }
+}
+
+fn settled<T>(outcome: Outcome<T>) -> Option<T> {
+    match outcome {
+        Outcome::Settled(value) => Some(value),
+        Outcome::Refused(_) | Outcome::Doubtful(_) => None,
+    }
+}
+
+/// What an answer means for the order.
+fn attempt<T>(outcome: &Outcome<T>) -> Attempt {
+    match outcome {
+        Outcome::Settled(_) => Attempt::Settled,
+        Outcome::Refused(refused) => match refused.cause {
+            RefusedCause::TooMany => Attempt::TooMany,
+            RefusedCause::NotSent
+            | RefusedCause::Key
+            | RefusedCause::Address
+            | RefusedCause::Throttled
+            | RefusedCause::Request => Attempt::Refused,
+        },
+        Outcome::Doubtful(doubtful) => match doubtful.cause {
+            DoubtfulCause::CapReached => Attempt::CapReached,
+            DoubtfulCause::Unanswered => Attempt::Unanswered,
+            DoubtfulCause::Failed | DoubtfulCause::Unclear => Attempt::Unclear,
+        },
+    }
+}
