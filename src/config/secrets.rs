@@ -168,8 +168,10 @@ mod tests {
         let source = ApiKeySource { secret: read(file.path()).unwrap(), file: path };
         fs::write(file.path(), "new\n").unwrap();
         assert_eq!(source.read_again().unwrap().unwrap().expose(), "new");
-        fs::write(file.path(), "").unwrap();
-        assert_eq!(source.read_again().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        for unusable in ["", "two words"] {
+            fs::write(file.path(), unusable).unwrap();
+            assert_eq!(source.read_again().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
         let fixed = ApiKeySource { file: None, ..source };
         assert_eq!(fixed.read_again().unwrap(), None);
     }
