@@ -279,3 +279,6 @@ impl World {
         (visitor, link)
     }
 }
+
+#[cfg(test)]
+mod tests;

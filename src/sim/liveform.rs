@@ -251,3 +251,6 @@ fn changes(
     let edited = by_admin || matches!(before, Status::Approved | Status::Rejected);
     Some(if edited { Trigger::Updated } else { Trigger::of(status) })
 }
+
+#[cfg(test)]
+mod tests;

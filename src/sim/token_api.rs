@@ -320,3 +320,6 @@ fn contradict(body: &mut Value, members: &Map<String, Value>) {
         target[name.as_str()] = value.clone();
     }
 }
+
+#[cfg(test)]
+mod tests;
