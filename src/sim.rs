@@ -6,7 +6,8 @@
 //!
 //! Where the contract leaves a question open, the simulator does what hurts the daemon most if it
 //! relies on luck: registering a used id arms it anew, and a token that two people hold lets both in.
-//! Secure data transfer (sealed bodies, contract 5) is not simulated.
+//! Sealed links are read (contract 5.1, ECB); secure data transfer, which seals the bodies of REST calls
+//! and webhooks, is not simulated.
 
 mod control;
 mod delivery;
@@ -15,6 +16,7 @@ mod liveform;
 mod page;
 mod pool;
 mod project;
+mod sealed;
 mod server;
 mod submissions;
 mod token_api;
@@ -42,12 +44,12 @@ pub use self::{
     control::{Command, ControlError, Visit},
     faults::{Effect, Fault, FaultBody, Operation, Script, Times},
     liveform::{Decision, ENTRY, Refusal, SESSION},
-    project::{Expiration, Overflow},
+    project::{Expiration, Overflow, ProjectOptions},
     submissions::{Person, Status},
     webhooks::{Delivery, WebhookSettings},
     wire::{ApiRequest, Exchange, Millis, Reply},
     witness::Counters,
-    world::{ProjectOptions, World},
+    world::World,
 };
 use self::{
     delivery::Postman,

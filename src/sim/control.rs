@@ -52,6 +52,8 @@ pub enum Command {
         overflow: Option<Overflow>,
         #[serde(default)]
         expiration: Option<Expiration>,
+        #[serde(default)]
+        encryption_only: Option<bool>,
     },
     /// Registers tokens as another writer of the project would: also past the cap.
     Foreign {
@@ -165,7 +167,15 @@ impl World {
                 project.faults.clear();
                 Ok(json!({"faults": []}))
             }
-            Command::Rules { pid, cap, ids_per_call, body_bytes, overflow, expiration } => {
+            Command::Rules {
+                pid,
+                cap,
+                ids_per_call,
+                body_bytes,
+                overflow,
+                expiration,
+                encryption_only,
+            } => {
                 let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
                 let rules = &mut project.rules;
                 rules.cap = cap.unwrap_or(rules.cap);
@@ -173,9 +183,10 @@ impl World {
                 rules.body_bytes = body_bytes.unwrap_or(rules.body_bytes);
                 rules.overflow = overflow.unwrap_or(rules.overflow);
                 rules.expiration = expiration.unwrap_or(rules.expiration);
+                rules.encryption_only = encryption_only.unwrap_or(rules.encryption_only);
                 Ok(json!({"cap": rules.cap, "ids_per_call": rules.ids_per_call,
                     "body_bytes": rules.body_bytes, "overflow": rules.overflow,
-                    "expiration": rules.expiration}))
+                    "expiration": rules.expiration, "encryption_only": rules.encryption_only}))
             }
             Command::Foreign { pid, count, prefix, ids } => {
                 let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;

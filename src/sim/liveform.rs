@@ -3,13 +3,16 @@
 //! The checks sit at the door. A visitor who is inside goes on for [`SESSION`], also when the token was
 //! deleted meanwhile; nobody new gets in later than [`ENTRY`] after first use.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     project::Project,
+    sealed,
     submissions::{Person, Status, Submission},
     webhooks::Trigger,
-    wire::Millis,
+    wire::{Millis, from_iso},
 };
 
 /// How long after first use a token still opens the form.
@@ -22,6 +25,10 @@ pub const SESSION: Millis = 20 * 60 * 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     ProjectUnknown,
+    /// What is sealed in the link cannot be opened or read.
+    ParametersUnreadable,
+    /// Later than the link's own `startValidUntil`.
+    StartTooLate,
     TokenMissing,
     /// Never registered, or deleted.
     TokenUnknown,
@@ -38,6 +45,8 @@ impl Refusal {
     pub fn cause(self) -> &'static str {
         match self {
             Self::ProjectUnknown => "project-unknown",
+            Self::ParametersUnreadable => "parameters",
+            Self::StartTooLate => "start-too-late",
             Self::TokenMissing => "missing",
             Self::TokenUnknown => "unknown",
             Self::TokenExpired => "expired",
@@ -51,6 +60,8 @@ impl Refusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::ProjectUnknown => "PV-40001",
+            Self::ParametersUnreadable => "PV-40002",
+            Self::StartTooLate => "PV-40018",
             Self::TokenMissing => "TK-10001",
             Self::TokenUnknown => "TK-10002",
             Self::TokenExpired => "TK-10003",
@@ -64,6 +75,8 @@ impl Refusal {
     pub fn title(self) -> &'static str {
         match self {
             Self::ProjectUnknown => "This project does not exist",
+            Self::ParametersUnreadable => "This link cannot be read",
+            Self::StartTooLate => "This link can no longer be started",
             Self::TokenMissing => "This link has no token",
             Self::TokenUnknown => "This link is not valid",
             Self::TokenExpired => "This link has expired",
@@ -77,6 +90,10 @@ impl Refusal {
     pub fn advice(self) -> &'static str {
         match self {
             Self::ProjectUnknown => "The address names a project that ARGOS does not know.",
+            Self::ParametersUnreadable => {
+                "What is encrypted in the link does not open with the key of the project."
+            }
+            Self::StartTooLate => "The link says until when it may be started.",
             Self::TokenMissing => "The project is private: its links carry a token.",
             Self::TokenUnknown => "The token was never registered, or it was deleted.",
             Self::TokenExpired => "A link can be entered for three minutes after its first use.",
@@ -108,6 +125,36 @@ pub(super) struct Session {
 }
 
 impl Project {
+    /// All that a link says (contract 4): what is sealed in it and, unless the project ignores that,
+    /// what is plain. `startValidUntil` is judged here, before any token.
+    pub(super) fn read_link(
+        &mut self,
+        now: Millis,
+        link: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        let mut said = match self.rules.encryption_only {
+            true => BTreeMap::new(),
+            false => link.clone(),
+        };
+        let refusal = match link.get("encrypted") {
+            None => return Ok(said),
+            Some(text) => match sealed::open(text, &self.secret) {
+                None => Refusal::ParametersUnreadable,
+                Some(inside) => {
+                    said.extend(inside);
+                    match said.get("startValidUntil").map(|until| from_iso(until)) {
+                        None => return Ok(said),
+                        Some(None) => Refusal::ParametersUnreadable,
+                        Some(Some(until)) if now <= until => return Ok(said),
+                        Some(Some(_)) => Refusal::StartTooLate,
+                    }
+                }
+            },
+        };
+        self.witness.open_refused(refusal.cause());
+        Err(refusal)
+    }
+
     /// Opens the form. The first opening is first use, and starts the three minutes.
     pub(super) fn enter(&mut self, now: Millis, id: &str, visitor: &str) -> Result<(), Refusal> {
         if let Err(refusal) = self.judge_entry(now, id) {

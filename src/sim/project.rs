@@ -14,6 +14,32 @@ use super::{
     witness::{Counters, Witness},
 };
 
+/// One project to simulate.
+#[derive(Clone)]
+pub struct ProjectOptions {
+    pub pid: String,
+    pub api_key: String,
+    /// What seals links, where it is not the API key.
+    pub secret_key: Option<String>,
+    /// Tokens the pool may hold.
+    pub cap: usize,
+    /// Where webhooks go; `http://` only, there is no TLS in the simulator.
+    pub webhook_url: Option<String>,
+}
+
+impl Default for ProjectOptions {
+    /// `pid_demo` with the key `argos_test_demo` and ARGOS's cap of 100,000, without webhooks.
+    fn default() -> Self {
+        Self {
+            pid: "pid_demo".into(),
+            api_key: "argos_test_demo".into(),
+            secret_key: None,
+            cap: 100_000,
+            webhook_url: None,
+        }
+    }
+}
+
 /// What happens to a POST that would pass the cap; which of the two ARGOS does is unknown
 /// (contract 1.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +80,15 @@ pub(super) struct Rules {
     pub(super) body_bytes: usize,
     pub(super) overflow: Overflow,
     pub(super) expiration: Expiration,
+    /// Links show `pid`, `encrypted` and `lang`; whatever else is plain is ignored (contract 4).
+    pub(super) encryption_only: bool,
 }
 
 pub(super) struct Project {
     pub(super) pid: String,
     pub(super) key: String,
+    /// What seals links: the secretKey, or the API key where none was issued (contract 5).
+    pub(super) secret: String,
     pub(super) rules: Rules,
     pub(super) pool: Pool,
     pub(super) submissions: Submissions,
@@ -72,16 +102,19 @@ pub(super) struct Project {
 }
 
 impl Project {
-    pub(super) fn new(pid: String, key: String, cap: usize, webhook_url: Option<String>) -> Self {
+    pub(super) fn new(options: ProjectOptions) -> Self {
+        let ProjectOptions { pid, api_key: key, secret_key, cap, webhook_url } = options;
         let rules = Rules {
             cap,
             ids_per_call: 500,
             body_bytes: 10 * 1024 * 1024, // the limit of an API gateway
             overflow: Overflow::default(),
             expiration: Expiration::default(),
+            encryption_only: false,
         };
         Self {
             outbox: Outbox::new(&pid, webhook_url),
+            secret: secret_key.unwrap_or_else(|| key.clone()),
             pid,
             key,
             rules,

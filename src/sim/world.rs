@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     faults::{Effect, Fault, FaultBody, Operation},
     liveform::{Decision, Refusal},
-    project::Project,
+    project::{Project, ProjectOptions},
     submissions::{Person, Status},
     token_api,
     webhooks::Delivery,
@@ -41,29 +41,6 @@ struct LateEffect {
     request: ApiRequest,
 }
 
-/// One project to simulate.
-#[derive(Clone)]
-pub struct ProjectOptions {
-    pub pid: String,
-    pub api_key: String,
-    /// Tokens the pool may hold.
-    pub cap: usize,
-    /// Where webhooks go; `http://` only, there is no TLS in the simulator.
-    pub webhook_url: Option<String>,
-}
-
-impl Default for ProjectOptions {
-    /// `pid_demo` with the key `argos_test_demo` and ARGOS's cap of 100,000, without webhooks.
-    fn default() -> Self {
-        Self {
-            pid: "pid_demo".into(),
-            api_key: "argos_test_demo".into(),
-            cap: 100_000,
-            webhook_url: None,
-        }
-    }
-}
-
 /// What a visitor finds inside the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Inside {
@@ -79,10 +56,8 @@ impl World {
     pub fn new(projects: Vec<ProjectOptions>, base_latency: Duration, wall: Millis) -> Self {
         let projects = if projects.is_empty() { vec![ProjectOptions::default()] } else { projects };
         let first = projects[0].pid.clone();
-        let projects = projects.into_iter().map(|options| {
-            let ProjectOptions { pid, api_key, cap, webhook_url } = options;
-            (pid.clone(), Project::new(pid, api_key, cap, webhook_url))
-        });
+        let projects =
+            projects.into_iter().map(|options| (options.pid.clone(), Project::new(options)));
         Self {
             projects: projects.collect(),
             first,
@@ -159,7 +134,7 @@ impl World {
         visitor: &str,
     ) -> Result<(), Refusal> {
         let now = self.advance(wall);
-        let project = self.linked(link)?;
+        let (project, link) = self.linked(now, link)?;
         project.enter(now, link.get("token").map_or("", String::as_str), visitor)
     }
 
@@ -173,9 +148,9 @@ impl World {
         let now = self.advance(wall);
         self.submissions += 1;
         let submission_id = format!("sub-{:x}-{}", self.run, self.submissions);
-        let project = self.linked(link)?;
+        let (project, link) = self.linked(now, link)?;
         let token = link.get("token").map_or("", String::as_str);
-        project.start(now, token, visitor, Person::from_parameters(link), submission_id)
+        project.start(now, token, visitor, Person::from_parameters(&link), submission_id)
     }
 
     /// Decides a submission, whichever project it is of; `None` when there is no such submission.
@@ -267,8 +242,16 @@ impl World {
         self.projects.get_mut(pid.unwrap_or(&self.first))
     }
 
-    fn linked(&mut self, link: &BTreeMap<String, String>) -> Result<&mut Project, Refusal> {
-        link.get("pid").and_then(|pid| self.projects.get_mut(pid)).ok_or(Refusal::ProjectUnknown)
+    /// The project of a link, and all the link says, sealed or plain.
+    fn linked(
+        &mut self,
+        now: Millis,
+        link: &BTreeMap<String, String>,
+    ) -> Result<(&mut Project, BTreeMap<String, String>), Refusal> {
+        let project = link.get("pid").and_then(|pid| self.projects.get_mut(pid));
+        let project = project.ok_or(Refusal::ProjectUnknown)?;
+        let said = project.read_link(now, link)?;
+        Ok((project, said))
     }
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::sim::{
     faults::{Effect, Fault, FaultBody, Operation},
+    project::ProjectOptions,
     wire::{ApiRequest, Reply},
-    world::ProjectOptions,
 };
 
 const PID: &str = "pid_demo";

@@ -1,12 +1,12 @@
 use serde_json::Value;
 
 use super::*;
-use crate::sim::project::Expiration;
+use crate::sim::project::{Expiration, ProjectOptions};
 
 const TOKEN: &str = "token-0001";
 
 fn project() -> Project {
-    let mut project = Project::new("pid_demo".into(), "key".into(), 10, None);
+    let mut project = Project::new(ProjectOptions { cap: 10, ..ProjectOptions::default() });
     project.register(0, [TOKEN, "token-0002"], false);
     project
 }
@@ -141,4 +141,28 @@ fn expiry_by_time_is_told_ahead() {
     assert!(!project.pool.get(TOKEN).unwrap().expired);
     project.advance(60_000);
     assert_eq!(project.enter(60_000, TOKEN, "ann"), Err(Refusal::TokenExpired));
+}
+
+/// `{"token":"token-0001","userid":"u1","startValidUntil":"1970-01-01T00:05:00Z"}` under
+/// `argos_test_demo`, sealed with OpenSSL.
+const SEALED: &str = "EIPqnGarPTpOwfZGoqMq7EJXD3i17ZPa/EIjQ+wbjMZOZO2W5eHPEQnVYKnAtkfX4rhqW6LTQY8yswbGbFwDDnLsEnB2FvpMC11KJyUwp5c=";
+
+#[test]
+fn a_sealed_link_says_what_is_inside_until_its_own_deadline() {
+    let mut project = project();
+    let link = BTreeMap::from([("encrypted".to_owned(), SEALED.to_owned())]);
+    let said = project.read_link(300_000, &link).unwrap();
+    assert_eq!((said["token"].as_str(), said["userid"].as_str()), (TOKEN, "u1"));
+    assert_eq!(project.read_link(300_001, &link), Err(Refusal::StartTooLate));
+    project.secret = "another".into();
+    assert_eq!(project.read_link(0, &link), Err(Refusal::ParametersUnreadable));
+}
+
+#[test]
+fn an_encryption_only_project_ignores_a_plain_token() {
+    let mut project = project();
+    let link = BTreeMap::from([("token".to_owned(), TOKEN.to_owned())]);
+    assert_eq!(project.read_link(0, &link).unwrap()["token"], TOKEN);
+    project.rules.encryption_only = true;
+    assert!(!project.read_link(0, &link).unwrap().contains_key("token"));
 }

@@ -1,9 +1,10 @@
 use super::*;
+use crate::sim::project::ProjectOptions;
 
 const NOW: Millis = 1_768_473_045_123;
 
 fn project(cap: usize) -> Project {
-    Project::new("pid_demo".into(), "key".into(), cap, None)
+    Project::new(ProjectOptions { cap, ..ProjectOptions::default() })
 }
 
 fn ids(from: usize, n: usize) -> Vec<String> {
