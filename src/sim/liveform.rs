@@ -132,27 +132,31 @@ impl Project {
         now: Millis,
         link: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, Refusal> {
-        let mut said = match self.rules.encryption_only {
-            true => BTreeMap::new(),
-            false => link.clone(),
-        };
-        let refusal = match link.get("encrypted") {
-            None => return Ok(said),
-            Some(text) => match sealed::open(text, &self.secret) {
-                None => Refusal::ParametersUnreadable,
-                Some(inside) => {
-                    said.extend(inside);
-                    match said.get("startValidUntil").map(|until| from_iso(until)) {
-                        None => return Ok(said),
-                        Some(None) => Refusal::ParametersUnreadable,
-                        Some(Some(until)) if now <= until => return Ok(said),
-                        Some(Some(_)) => Refusal::StartTooLate,
-                    }
-                }
+        let said = self.unseal(link).and_then(|said| match said.get("startValidUntil") {
+            None => Ok(said),
+            Some(until) => match from_iso(until) {
+                None => Err(Refusal::ParametersUnreadable),
+                Some(until) if now > until => Err(Refusal::StartTooLate),
+                Some(_) => Ok(said),
             },
-        };
-        self.witness.open_refused(refusal.cause());
-        Err(refusal)
+        });
+        if let Err(refusal) = &said {
+            self.witness.open_refused(refusal.cause());
+        }
+        said
+    }
+
+    fn unseal(&self, link: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+        let mut said = link.clone();
+        if self.rules.encryption_only {
+            said.clear();
+        }
+        // It has effect only when sealed.
+        said.remove("startValidUntil");
+        if let Some(text) = link.get("encrypted") {
+            said.extend(sealed::open(text, &self.secret).ok_or(Refusal::ParametersUnreadable)?);
+        }
+        Ok(said)
     }
 
     /// Opens the form. The first opening is first use, and starts the three minutes.

@@ -1,6 +1,9 @@
 //! One simulated project: a pool, its submissions, its rules, its faults and its witness.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
