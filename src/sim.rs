@@ -1,1 +1,169 @@
-//! To be written.
+//! A simulated ARGOS: the REST side, the Liveform, webhooks out, and a control side under `/_sim/`.
+//!
+//! `demo`, `argospool simulator` and the tests run the daemon against it. It is written from the
+//! contract and knows no other module of this crate. Everything that decides is the synchronous
+//! [`World`]; a [`Simulator`] is a world with sockets in front of it.
+//!
+//! Where the contract leaves a question open, the simulator does what hurts the daemon most if it
+//! relies on luck: registering a used id arms it anew, and a token that two people hold lets both in.
+//! Sealed links are read (contract 5.1, ECB); secure data transfer, which seals the bodies of REST calls
+//! and webhooks, is not simulated.
+
+mod control;
+mod delivery;
+mod faults;
+mod liveform;
+mod page;
+mod pool;
+mod project;
+mod sealed;
+mod server;
+mod submissions;
+mod token_api;
+mod webhooks;
+mod wire;
+mod witness;
+mod world;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+pub use self::{
+    control::{Command, ControlError, Visit},
+    faults::{Effect, Fault, FaultBody, Operation, Script, Times},
+    liveform::{Decision, ENTRY, Refusal, SESSION},
+    project::{Expiration, Overflow, ProjectOptions},
+    submissions::{Person, Status},
+    webhooks::{Delivery, WebhookSettings},
+    wire::{ApiRequest, Exchange, Millis, Reply},
+    witness::Counters,
+    world::World,
+};
+use self::{
+    delivery::Postman,
+    server::{Shared, router},
+};
+
+/// How long [`Simulator::stop`] waits for connections to end.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// How to start a [`Simulator`].
+#[derive(Clone)]
+pub struct SimulatorOptions {
+    /// Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// None at all means the one of [`ProjectOptions::default`].
+    pub projects: Vec<ProjectOptions>,
+    /// How long every REST answer takes, beside what is scripted.
+    pub latency: Duration,
+}
+
+impl Default for SimulatorOptions {
+    /// Any free port of loopback, one default project, no latency.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            projects: vec![ProjectOptions::default()],
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+/// A running simulator; dropping it stops it without waiting.
+pub struct Simulator {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+impl Simulator {
+    /// Binds and serves on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound.
+    pub async fn start(options: SimulatorOptions) -> io::Result<Self> {
+        let SimulatorOptions { listen, mut projects, latency } = options;
+        if projects.is_empty() {
+            projects.push(ProjectOptions::default());
+        }
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (postman, round) = Postman::new(projects.iter().map(|project| project.pid.as_str()));
+        let born = (Timestamp::now().as_millisecond(), Instant::now());
+        let world = World::new(projects, latency, born.0);
+        let shared = Arc::new(Shared::new(world, postman, born, stop.clone()));
+        round.start(&delivery::client()?, &shared, &stop, &tasks);
+        let serve = axum::serve(listener, router(Arc::clone(&shared)))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the simulator stopped serving");
+            }
+        });
+        tasks.close();
+        Ok(Self { address, shared, tasks, stop: stop.drop_guard() })
+    }
+
+    /// Where it listens; the port is the real one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Base of the REST side, e.g. `http://127.0.0.1:8099/v3`.
+    pub fn api_url(&self) -> String {
+        format!("http://{}/v3", self.address)
+    }
+
+    /// Base of the Liveform.
+    pub fn form_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the witness counted; `None` when there is no such project.
+    pub fn counters(&self, pid: &str) -> Option<Counters> {
+        self.shared.with(|world, _| world.counters(pid))
+    }
+
+    /// The same as `POST /_sim/<name>`.
+    ///
+    /// # Errors
+    ///
+    /// When the command names what is not there, or the Liveform refuses.
+    pub fn control(&self, command: Command) -> Result<Value, ControlError> {
+        self.shared.with(|world, wall| world.control(wall, command))
+    }
+
+    /// The same as `GET /_sim/state?pid=…&offset=…`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such project.
+    pub fn state(&self, pid: &str, offset: usize) -> Result<Value, ControlError> {
+        self.shared.with(|world, wall| world.state(wall, Some(pid), offset))
+    }
+
+    /// Ends every connection, answered or not, and waits for that, but not for webhooks.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // A caller that does not read its answer is not waited for.
+        let _ = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

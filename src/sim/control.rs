@@ -1,0 +1,295 @@
+//! The control side: everything a test or an operator can do to the simulated ARGOS.
+//!
+//! A [`Command`] is the same thing in process and over HTTP: `POST /_sim/<name>` with the fields as a
+//! JSON object, the name's underscores written as `/` where that reads better (`liveform/start`).
+//! Wherever `pid` is absent the first project is meant.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    faults::Script,
+    liveform::Decision,
+    project::{Expiration, Overflow},
+    webhooks::WebhookSettings,
+    wire::{Millis, iso},
+    world::World,
+};
+
+/// A skip beyond this is a mistake, and further on is the end of the calendar.
+const SKIP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Foreign tokens added at once.
+const FOREIGN_MAX: usize = 100_000;
+/// Tokens in one page of the state dump.
+const STATE_PAGE: usize = 1_000;
+
+/// One act of control.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Adds a script of faults.
+    Faults(Script),
+    /// Takes all scripts away.
+    ClearFaults {
+        #[serde(default)]
+        pid: Option<String>,
+    },
+    /// Moves the clock forward.
+    Clock { skip_ms: u64 },
+    /// Changes the rules of a project; what is absent stays. A cap below the pool keeps what is there.
+    Rules {
+        #[serde(default)]
+        pid: Option<String>,
+        #[serde(default)]
+        cap: Option<usize>,
+        #[serde(default)]
+        ids_per_call: Option<usize>,
+        #[serde(default)]
+        body_bytes: Option<usize>,
+        #[serde(default)]
+        overflow: Option<Overflow>,
+        #[serde(default)]
+        expiration: Option<Expiration>,
+        #[serde(default)]
+        encryption_only: Option<bool>,
+    },
+    /// Registers tokens as another writer of the project would: also past the cap.
+    Foreign {
+        #[serde(default)]
+        pid: Option<String>,
+        /// How many made-up ids; they begin with `prefix`, by default `foreign-`.
+        #[serde(default)]
+        count: usize,
+        #[serde(default)]
+        prefix: Option<String>,
+        /// Ids given by name, besides.
+        #[serde(default)]
+        ids: Vec<String>,
+    },
+    /// Tokens disappear without a word, as by volume-based deletion (contract 2).
+    Vanish {
+        #[serde(default)]
+        pid: Option<String>,
+        #[serde(default)]
+        oldest: usize,
+        #[serde(default)]
+        ids: Vec<String>,
+    },
+    /// Changes what happens to webhooks.
+    Webhooks(WebhookSettings),
+    /// Sends any body, through drop, duplicate, reorder and delay like all others.
+    Webhook {
+        #[serde(default)]
+        pid: Option<String>,
+        body: Value,
+    },
+    /// A visitor opens the link.
+    LiveformOpen(Visit),
+    /// A visitor opens the link, if that has not been done, and passes step 1.
+    LiveformStart(Visit),
+    /// ARGOS or its administrator decides.
+    LiveformDecide {
+        submission_id: String,
+        decision: Decision,
+        /// Tells it as `updated`.
+        #[serde(default)]
+        by_admin: bool,
+    },
+}
+
+/// Somebody with a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Visit {
+    /// Equal names are one browser; absent is a visitor never seen before.
+    pub visitor: Option<String>,
+    /// The parameters of the link: `pid`, `token`, `email`, `userid`, `cf1` to `cf3`.
+    #[serde(flatten)]
+    pub link: BTreeMap<String, String>,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    #[error("read the command: {0}")]
+    Malformed(String),
+    #[error("find the project")]
+    ProjectUnknown,
+    #[error("find the submission")]
+    SubmissionUnknown,
+    #[error("skip at most ten years")]
+    SkipTooFar,
+    #[error("add at most 100000 foreign tokens")]
+    TooManyForeign,
+    /// The Liveform shows its error page; the cause as in `data-cause`.
+    #[error("enter the liveform: {cause}")]
+    Refused { cause: &'static str },
+}
+
+impl Command {
+    /// The command of `POST /_sim/<name>`.
+    pub(super) fn read(name: &str, body: &[u8]) -> Result<Self, ControlError> {
+        let malformed = |error: serde_json::Error| ControlError::Malformed(error.to_string());
+        let fields: Value = if body.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_slice(body).map_err(malformed)?
+        };
+        let name = name.replace(['/', '-'], "_");
+        serde_json::from_value(json!({ name: fields })).map_err(malformed)
+    }
+}
+
+impl World {
+    /// Carries a command out and tells what came of it.
+    pub fn control(&mut self, wall: Millis, command: Command) -> Result<Value, ControlError> {
+        let now = self.advance(wall);
+        match command {
+            Command::Clock { skip_ms } => {
+                let span = Duration::from_millis(skip_ms);
+                if span > SKIP_MAX {
+                    return Err(ControlError::SkipTooFar);
+                }
+                self.skip(span);
+                let now = self.advance(wall);
+                Ok(json!({"now": iso(now)}))
+            }
+            Command::Faults(script) => {
+                let pid = script.pid.as_deref();
+                let project = self.project(pid).ok_or(ControlError::ProjectUnknown)?;
+                project.faults.add(script);
+                Ok(json!({"faults": project.faults.scripts()}))
+            }
+            Command::ClearFaults { pid } => {
+                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
+                project.faults.clear();
+                Ok(json!({"faults": []}))
+            }
+            Command::Rules {
+                pid,
+                cap,
+                ids_per_call,
+                body_bytes,
+                overflow,
+                expiration,
+                encryption_only,
+            } => {
+                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
+                let rules = &mut project.rules;
+                rules.cap = cap.unwrap_or(rules.cap);
+                rules.ids_per_call = ids_per_call.unwrap_or(rules.ids_per_call);
+                rules.body_bytes = body_bytes.unwrap_or(rules.body_bytes);
+                rules.overflow = overflow.unwrap_or(rules.overflow);
+                rules.expiration = expiration.unwrap_or(rules.expiration);
+                rules.encryption_only = encryption_only.unwrap_or(rules.encryption_only);
+                Ok(json!({"cap": rules.cap, "ids_per_call": rules.ids_per_call,
+                    "body_bytes": rules.body_bytes, "overflow": rules.overflow,
+                    "expiration": rules.expiration, "encryption_only": rules.encryption_only}))
+            }
+            Command::Foreign { pid, count, prefix, ids } => {
+                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
+                if count.max(ids.len()) > FOREIGN_MAX {
+                    return Err(ControlError::TooManyForeign);
+                }
+                let prefix = prefix.unwrap_or_else(|| "foreign-".into());
+                let made = (0..)
+                    .map(|n| format!("{prefix}{n:08}"))
+                    .filter(|id| project.pool.get(id).is_none())
+                    .take(count);
+                let all: Vec<String> = made.chain(ids).collect();
+                project.register(now, all.iter().map(String::as_str), true);
+                Ok(json!({"pool_size": project.pool.len()}))
+            }
+            Command::Vanish { pid, oldest, ids } => {
+                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
+                let mut all: Vec<Arc<str>> = project.pool.first(oldest, false);
+                all.extend(ids.iter().map(|id| Arc::from(id.as_str())));
+                let vanished = project.vanish(now, all.iter().map(|id| &**id));
+                Ok(json!({"vanished": vanished, "pool_size": project.pool.len()}))
+            }
+            Command::Webhooks(settings) => {
+                let pid = settings.pid.as_deref();
+                let project = self.project(pid).ok_or(ControlError::ProjectUnknown)?;
+                project.outbox.change(settings);
+                Ok(json!({}))
+            }
+            Command::Webhook { pid, body } => {
+                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
+                project.outbox.send(&body);
+                Ok(json!({}))
+            }
+            Command::LiveformOpen(visit) => {
+                let (visitor, link) = self.visit(visit);
+                self.open(wall, &link, &visitor)
+                    .map_err(|refusal| ControlError::Refused { cause: refusal.cause() })?;
+                Ok(json!({"visitor": visitor}))
+            }
+            Command::LiveformStart(visit) => {
+                let (visitor, link) = self.visit(visit);
+                let submission_id = self
+                    .start(wall, &link, &visitor)
+                    .map_err(|refusal| ControlError::Refused { cause: refusal.cause() })?;
+                Ok(json!({"visitor": visitor, "submission_id": submission_id}))
+            }
+            Command::LiveformDecide { submission_id, decision, by_admin } => {
+                let status = self
+                    .decide(wall, &submission_id, decision, by_admin)
+                    .ok_or(ControlError::SubmissionUnknown)?;
+                Ok(json!({"submission_id": submission_id, "status": status}))
+            }
+        }
+    }
+
+    /// Everything about one project, its tokens by id from `offset` on, a page at a time.
+    pub fn state(
+        &mut self,
+        wall: Millis,
+        pid: Option<&str>,
+        offset: usize,
+    ) -> Result<Value, ControlError> {
+        let now = self.advance(wall);
+        let project = self.project(pid).ok_or(ControlError::ProjectUnknown)?;
+        let tokens: Vec<Value> = project
+            .pool
+            .iter()
+            .skip(offset)
+            .take(STATE_PAGE)
+            .map(|(id, token)| {
+                json!({
+                    "tokenId": **id, "updateTime": iso(token.updated_at),
+                    "first_use": token.first_use.map(iso), "visitors": project.witness.visitors(id),
+                    "expired": token.expired, "foreign": token.foreign,
+                    "submissions": token.submissions,
+                })
+            })
+            .collect();
+        let next = offset + tokens.len();
+        Ok(json!({
+            "now": iso(now), "pid": project.pid, "cap": project.rules.cap,
+            "pool_size": project.pool.len(), "tokens": tokens,
+            "next_offset": (next < project.pool.len()).then_some(next),
+            "submissions_total": project.submissions.len(),
+            "submissions": project.submissions.iter().skip(offset).take(STATE_PAGE)
+                .map(|submission| json!(submission)).collect::<Vec<_>>(),
+            "webhooks": project.outbox.shown().iter()
+                .map(|body| serde_json::from_str(body).unwrap_or(Value::Null))
+                .collect::<Vec<Value>>(),
+            "faults": project.faults.scripts(),
+        }))
+    }
+
+    /// Fills in what a visit leaves out.
+    fn visit(&mut self, visit: Visit) -> (String, BTreeMap<String, String>) {
+        let Visit { visitor, mut link } = visit;
+        let visitor = visitor.unwrap_or_else(|| self.new_visitor());
+        if let (false, Some(first)) = (link.contains_key("pid"), self.project(None)) {
+            link.insert("pid".into(), first.pid.clone());
+        }
+        (visitor, link)
+    }
+}
+
+#[cfg(test)]
+mod tests;

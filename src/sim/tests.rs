@@ -1,0 +1,210 @@
+//! The simulator through its sockets: what the contract's samples look like to a client.
+
+use std::sync::Mutex;
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
+
+use super::*;
+
+const PID: &str = "pid_demo";
+const KEY: &str = "argos_test_demo";
+
+async fn simulator() -> (Simulator, Client) {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    (simulator, delivery::client().unwrap())
+}
+
+fn tokens_url(simulator: &Simulator) -> String {
+    format!("{}/submission/tokens", simulator.api_url())
+}
+
+async fn answered(request: RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+}
+
+async fn register(simulator: &Simulator, client: &Client, ids: &[&str]) -> (u16, Value) {
+    let body = json!({"tokenId": ids}).to_string();
+    let request = client.post(tokens_url(simulator)).header("x-api-key", KEY);
+    answered(request.header("content-type", "text/plain").body(body)).await
+}
+
+/// Waits for a state that comes by itself, and fails if it does not.
+async fn until(mut reached: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if reached() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the awaited state did not come");
+}
+
+fn script(simulator: &Simulator, script: Script) {
+    simulator.control(Command::Faults(script)).unwrap();
+}
+
+#[tokio::test]
+async fn registering_and_deleting_look_like_the_samples() {
+    let (simulator, client) = simulator().await;
+    let (status, body) = register(&simulator, &client, &["kyc-0000001a", "kyc-0000002b"]).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        body,
+        json!({"success": true, "message": "All tokens are now in the pool",
+            "summary": {"totalSubmitted": 2, "currentCount": 2, "processed": 2, "failed": 0}})
+    );
+    let url = tokens_url(&simulator);
+    let gone = json!({"tokenId": ["kyc-0000001a", "kyc-0000002b", "kyc-0000009z"]}).to_string();
+    let request = client.delete(&url).header("x-api-key", KEY).body(gone.clone());
+    let (status, body) = answered(request.header("content-type", "application/json")).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        body["summary"],
+        json!({"totalSubmitted": 3, "deleted": 2, "notFound": 1, "failed": 0})
+    );
+    assert_eq!(body["details"], json!({"notFound": ["kyc-0000009z"]}));
+    let again = answered(client.delete(&url).header("x-api-key", KEY).body(gone)).await;
+    assert_eq!((again.0, &again.1["errorCode"]), (400, &json!("token_id_not_found")));
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_forbidden_and_so_is_none() {
+    let (simulator, client) = simulator().await;
+    let url = tokens_url(&simulator);
+    let forbidden = (403, json!({"message": "Forbidden"}));
+    assert_eq!(answered(client.get(&url)).await, forbidden);
+    assert_eq!(answered(client.get(&url).header("x-api-key", "other")).await, forbidden);
+}
+
+#[tokio::test]
+async fn a_lost_answer_closes_the_connection_after_its_effect() {
+    let (simulator, client) = simulator().await;
+    script(&simulator, Script::next(Operation::Post, Fault::LostAnswer { effect: Effect::Done }));
+    let body = json!({"tokenId": ["token-0001"]}).to_string();
+    let sent = client.post(tokens_url(&simulator)).header("x-api-key", KEY).body(body).send().await;
+    assert!(sent.is_err(), "no byte of an answer may arrive");
+    let counters = simulator.counters(PID).unwrap();
+    assert_eq!((counters.pool_size, counters.outcomes[&Operation::Post]["lost"]), (1, 1));
+    let (status, _) = register(&simulator, &client, &["token-0002"]).await;
+    assert_eq!(status, 200, "only the next call was scripted");
+}
+
+#[tokio::test]
+async fn a_slow_body_and_a_retry_after_arrive_whole() {
+    let (simulator, client) = simulator().await;
+    script(&simulator, Script::next(Operation::Count, Fault::SlowBody { ms: 1 }));
+    let url = format!("{}?type=count", tokens_url(&simulator));
+    let (status, body) = answered(client.get(&url).header("x-api-key", KEY)).await;
+    assert_eq!((status, body), (200, json!({"success": true, "count": 0})));
+    let busy = Fault::Status {
+        status: 429,
+        body: FaultBody::Html,
+        error_code: None,
+        retry_after_seconds: Some(7),
+        effect: Effect::None,
+    };
+    script(&simulator, Script::next(Operation::Count, busy));
+    let answer = client.get(&url).header("x-api-key", KEY).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 429);
+    assert_eq!(answer.headers()["retry-after"], "7");
+}
+
+#[tokio::test]
+async fn stopping_ends_calls_that_still_wait_for_their_answer() {
+    let (simulator, client) = simulator().await;
+    script(&simulator, Script::always(Operation::Count, Fault::Latency { ms: 3_600_000 }));
+    let url = format!("{}?type=count", tokens_url(&simulator));
+    let call = tokio::spawn(client.get(&url).header("x-api-key", KEY).send());
+    until(|| simulator.counters(PID).unwrap().calls_in_flight == 1).await;
+    simulator.stop().await;
+    assert!(call.await.unwrap().is_err());
+}
+
+/// Follows the pages as a browser does: with its cookie and its forms.
+#[tokio::test]
+async fn a_person_walks_the_pages_from_consent_to_approval() {
+    let (simulator, client) = simulator().await;
+    register(&simulator, &client, &["token-0001"]).await;
+    let link =
+        format!("{}/?pid={PID}&token=token-0001&email=x%40example.com", simulator.form_url());
+    let page = client.get(&link).send().await.unwrap();
+    assert_eq!(page.status().as_u16(), 200);
+    let cookie =
+        page.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    assert!(page.text().await.unwrap().contains("x@example.com"));
+
+    let start = format!("{}/liveform/start", simulator.form_url());
+    let form = format!("pid={PID}&token=token-0001&email=x%40example.com");
+    let sent = client.post(start).header("cookie", &cookie).body(form).send().await.unwrap();
+    assert_eq!(sent.status().as_u16(), 303);
+    let place = sent.headers()["location"].to_str().unwrap().to_owned();
+    let session = format!("{}{place}", simulator.form_url());
+    let html = client.get(&session).send().await.unwrap().text().await.unwrap();
+    assert!(html.contains("data-state=\"incomplete\""));
+
+    let submission = place.rsplit('/').next().unwrap();
+    let decide = format!("{}/liveform/decide", simulator.form_url());
+    let form = format!("submission_id={submission}&decision=approved");
+    assert_eq!(client.post(decide).body(form).send().await.unwrap().status().as_u16(), 303);
+    let html = client.get(&session).send().await.unwrap().text().await.unwrap();
+    assert!(html.contains("data-state=\"approved\""));
+
+    let again = client.get(&link).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(again.status().as_u16(), 403);
+    assert!(again.text().await.unwrap().contains("data-cause=\"approved\""));
+    let counters = simulator.counters(PID).unwrap();
+    assert_eq!((counters.tokens_opened, counters.tokens_opened_by_several), (1, 0));
+}
+
+/// A receiver that refuses its first webhook and keeps what it was sent.
+#[derive(Default)]
+struct Receiver {
+    seen: Mutex<Vec<Value>>,
+}
+
+async fn receive(State(receiver): State<Arc<Receiver>>, body: Bytes) -> axum::http::StatusCode {
+    let mut seen = receiver.seen.lock().unwrap();
+    seen.push(serde_json::from_slice(&body).unwrap());
+    if seen.len() == 1 {
+        axum::http::StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        axum::http::StatusCode::OK
+    }
+}
+
+#[tokio::test]
+async fn webhooks_arrive_in_order_and_are_repeated_when_refused() {
+    let receiver = Arc::new(Receiver::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let app = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&receiver));
+    let served = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let (simulator, client) = simulator().await;
+    let settings = WebhookSettings { url: Some(url), ..WebhookSettings::default() };
+    simulator.control(Command::Webhooks(settings)).unwrap();
+    register(&simulator, &client, &["token-0001"]).await;
+    let control = |name: &str, body: Value| {
+        let url = format!("{}/_sim/{name}", simulator.form_url());
+        answered(client.post(url).body(body.to_string()))
+    };
+    let (status, started) =
+        control("liveform/start", json!({"token": "token-0001", "cf1": "a"})).await;
+    assert_eq!(status, 200, "{started}");
+    let decision = json!({"submission_id": started["submission_id"], "decision": "rejected"});
+    assert_eq!(control("liveform/decide", decision).await.0, 200);
+
+    until(|| simulator.counters(PID).unwrap().webhooks_delivered == 2).await;
+    let seen = receiver.seen.lock().unwrap().clone();
+    let triggers: Vec<&Value> = seen.iter().map(|body| &body["webhook_trigger"]).collect();
+    assert_eq!(triggers, ["created", "created", "rejected"]);
+    assert_eq!(seen[1]["tokenId"], "token-0001");
+    assert_eq!(seen[1]["cf"], json!({"cf1": "a"}));
+    assert_eq!(seen[2]["kyc_result"]["status"], "rejected");
+    served.abort();
+}
