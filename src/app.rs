@@ -1,1 +1,3 @@
-//! To be written.
+//! Composition.
+
+pub mod clock;

@@ -276,6 +276,9 @@ pub enum Condition {
 /// clock.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Goes on from a recorded time that is later than its own.
+    fn continue_from(&self, at: Timestamp);
 }
 
 /// Hears what was committed and how long it took. Counters are a fold of what it hears, so they

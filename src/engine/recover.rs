@@ -34,6 +34,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let opening = Opening { pid, identity, remember_after };
     let opened = ledger.open(opening.clone()).await?;
     let suspect = opened.suspect_below;
+    clock.continue_from(opened.committed_at);
     let now = clock.now();
     let mut pool = restore(opened, policy.clone(), now);
     let breaches = pool.audit();
@@ -73,6 +74,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         under_way: UnderWay::default(),
         holds: super::Holds::default(),
         demand: Demand::default(),
+        chores: super::Chores::new(now),
         free_bytes,
         stopping: false,
     };
