@@ -37,7 +37,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Options that no client can be made of.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableOptions {
-    #[error("api_url is not an http or https address without query")]
+    #[error("api_url is not an http or https address without query and credentials")]
     Address,
     #[error("api key cannot be sent in a header")]
     Key,
@@ -157,13 +157,14 @@ impl Heard {
 }
 
 fn tokens_url(api_url: &str) -> Result<Url, UnusableOptions> {
-    let text = format!("{}{}", api_url.trim_end_matches('/'), wire::TOKENS_PATH);
-    let url = Url::parse(&text).map_err(|_| UnusableOptions::Address)?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.has_host();
-    if !(plain && matches!(url.scheme(), "http" | "https")) {
+    let base = Url::parse(api_url).map_err(|_| UnusableOptions::Address)?;
+    let bare = base.query().is_none() && base.fragment().is_none();
+    let open = base.username().is_empty() && base.password().is_none();
+    if !(matches!(base.scheme(), "http" | "https") && bare && open) {
         return Err(UnusableOptions::Address);
     }
-    Ok(url)
+    let text = format!("{}{}", base.as_str().trim_end_matches('/'), wire::TOKENS_PATH);
+    Url::parse(&text).map_err(|_| UnusableOptions::Address)
 }
 
 fn header_of(key: &Secret) -> Option<HeaderValue> {
