@@ -1,0 +1,471 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PURPOSES: [Purpose; 3] = [Purpose::Refill, Purpose::Purge, Purpose::Reconcile];
+const DAY: Duration = Duration::from_secs(86_400);
+
+const POLICY: PacePolicy = PacePolicy {
+    allowance: Allowance {
+        calls_per_second: 5.0,
+        calls_burst: 20,
+        calls_per_day: 100_000,
+        purge_share: 0.20,
+        reconcile_share: 0.05,
+    },
+    backoff_min: Duration::from_millis(500),
+    backoff_max: Duration::from_secs(60),
+    circuit_failures: 5,
+    circuit_open: Duration::from_secs(30),
+};
+
+/// Draws the same number for ever: every byte is this one.
+struct Same(u8);
+
+impl Entropy for Same {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(self.0);
+    }
+}
+
+const LONGEST: Same = Same(0xff);
+const SHORTEST: Same = Same(0);
+
+fn moment(millis: u64) -> Moment {
+    Moment { now: Timestamp::from_millis(millis), wall: Timestamp::from_millis(millis) }
+}
+
+/// A pace and the time in it, so that a test reads as a story.
+struct Story {
+    pace: Pace,
+    at: Moment,
+}
+
+impl Story {
+    fn begin(policy: PacePolicy) -> Self {
+        Self { pace: Pace::new(policy, moment(0)), at: moment(0) }
+    }
+
+    /// One that has saved up a full bucket.
+    fn rested() -> Self {
+        let mut story = Self::begin(POLICY);
+        story.pass(3_600_000);
+        story
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let step = Duration::from_millis(millis);
+        self.at = Moment { now: self.at.now.plus(step), wall: self.at.wall.plus(step) };
+    }
+
+    fn asks(&mut self, purpose: Purpose) -> bool {
+        self.pace.admit(purpose, self.at).is_ok()
+    }
+
+    /// How long the next call is held back, in milliseconds.
+    fn held(&mut self) -> Option<u64> {
+        let hold = self.pace.admit(Purpose::Refill, self.at).err()?;
+        Some(u64::try_from(hold.retry_after.as_millis()).unwrap())
+    }
+
+    fn hears(&mut self, impression: Impression) {
+        self.pace.hear(impression, None, self.at.now, &mut { LONGEST });
+    }
+
+    fn drains(&mut self, purpose: Purpose) -> u32 {
+        let mut calls = 0;
+        while self.asks(purpose) {
+            calls += 1;
+            assert!(calls < 1_000_000);
+        }
+        calls
+    }
+}
+
+// Budget
+
+#[test]
+fn a_start_begins_with_an_empty_bucket() {
+    let mut story = Story::begin(POLICY);
+    assert!(PURPOSES.iter().all(|purpose| !story.asks(*purpose)));
+    story.pass(10_000);
+    assert!(PURPOSES.iter().all(|purpose| story.asks(*purpose)));
+}
+
+#[test]
+fn what_is_set_aside_for_one_purpose_is_not_spent_by_another() {
+    for greedy in PURPOSES {
+        let mut story = Story::rested();
+        assert!(story.drains(greedy) >= 1);
+        for other in PURPOSES {
+            assert_eq!(story.asks(other), other != greedy, "{other:?} after {greedy:?}");
+        }
+    }
+}
+
+#[test]
+fn a_purpose_that_asks_rarely_finds_its_share_however_greedy_the_others_are() {
+    for rare in PURPOSES {
+        let mut story = Story::begin(POLICY);
+        for second in 1..=200 {
+            for _ in 0..100 {
+                story.pass(10);
+                for greedy in PURPOSES.into_iter().filter(|purpose| *purpose != rare) {
+                    story.asks(greedy);
+                }
+            }
+            if second % 10 == 0 {
+                assert!(story.asks(rare), "{rare:?} at second {second}");
+            }
+        }
+    }
+}
+
+#[test]
+fn purposes_that_all_want_everything_get_their_shares() {
+    let mut story = Story::begin(POLICY);
+    let mut calls = [0_u32; 3];
+    for _ in 0..100_000 {
+        story.pass(10);
+        for (purpose, made) in PURPOSES.iter().zip(&mut calls) {
+            *made += u32::from(story.asks(*purpose));
+        }
+    }
+    // 1,000 seconds at 5 calls a second, of which 75, 20 and 5 %; a bucket more or less.
+    for (made, due) in calls.iter().zip([3_750_u32, 1_000, 250]) {
+        assert!(made.abs_diff(due) <= 20, "{calls:?}");
+    }
+}
+
+#[test]
+fn what_nobody_wants_is_lent_out() {
+    for alone in PURPOSES {
+        let mut story = Story::rested();
+        story.drains(alone);
+        let mut calls = 0;
+        for _ in 0..10_000 {
+            story.pass(10);
+            calls += u32::from(story.asks(alone));
+        }
+        assert!((499..=500).contains(&calls), "{alone:?} made {calls} calls in 100 seconds");
+    }
+}
+
+#[test]
+fn a_hold_says_when_it_is_worth_asking_again() {
+    let mut story = Story::rested();
+    story.drains(Purpose::Refill);
+    let held = story.held().unwrap();
+    assert!((1..=200).contains(&held), "{held}");
+    story.pass(200);
+    assert_eq!(story.held(), None);
+}
+
+#[test]
+fn a_day_has_only_so_many_calls_and_midnight_brings_new_ones() {
+    let mut policy = POLICY;
+    policy.allowance.calls_per_day = 100;
+    policy.allowance.calls_per_second = 1_000.0;
+    let mut story = Story::begin(policy);
+    let mut calls = [0; 3];
+    story.pass(1_000);
+    for _ in 0..1_000 {
+        story.pass(5);
+        calls[0] += u32::from(story.asks(Purpose::Refill));
+    }
+    for _ in 0..1_000 {
+        story.pass(5);
+        calls[1] += u32::from(story.asks(Purpose::Purge));
+        calls[2] += u32::from(story.asks(Purpose::Reconcile));
+    }
+    assert_eq!(calls, [75, 20, 5], "the morning leaves every purpose its share of the day");
+    assert_eq!(story.pace.budget_remaining(story.at), 0);
+    assert_eq!(story.held(), Some(60_000));
+
+    story.pass(86_400_000);
+    assert_eq!(story.pace.budget_remaining(story.at), 100);
+    assert!(story.asks(Purpose::Refill));
+}
+
+#[test]
+fn what_a_purpose_left_of_its_day_is_lent_out_towards_the_evening() {
+    let mut policy = POLICY;
+    policy.allowance.calls_per_day = 100;
+    let mut story = Story::begin(policy);
+    let mut calls = 0;
+    for _ in 0..86_000 {
+        story.pass(1_000);
+        calls += u32::from(story.asks(Purpose::Refill));
+    }
+    assert!(calls >= 99, "{calls}");
+}
+
+#[test]
+fn a_wall_clock_that_swings_brings_no_budget() {
+    let mut story = Story::rested();
+    let spent = story.drains(Purpose::Refill);
+    story.at.wall = story.at.wall.plus(DAY);
+    assert_eq!(story.pace.budget_remaining(story.at), 100_000);
+    story.pass(1_000);
+    assert!(story.asks(Purpose::Refill));
+    story.at.wall = story.at.wall.minus(DAY);
+    story.pass(1_000);
+    assert!(story.asks(Purpose::Refill));
+    assert_eq!(
+        story.pace.budget_remaining(story.at),
+        100_000 - 2,
+        "besides {spent} of the day before"
+    );
+}
+
+proptest! {
+    #[test]
+    fn over_any_window_no_more_calls_leave_than_burst_and_rate_allow(
+        calls_per_second in 0.1_f64..50.0,
+        calls_burst in 1_u32..40,
+        purge_share in 0.0_f64..0.6,
+        reconcile_share in 0.0_f64..0.4,
+        asks in prop::collection::vec((0_u64..400, 0_usize..3, 0_u8..20), 1..400),
+    ) {
+        let allowance = Allowance {
+            calls_per_second, calls_burst, calls_per_day: 1_000_000, purge_share, reconcile_share,
+        };
+        let mut story = Story::begin(PacePolicy { allowance, ..POLICY });
+        let mut left = Vec::new();
+        for (gap, purpose, fate) in asks {
+            story.pass(gap);
+            if story.asks(PURPOSES[purpose]) {
+                left.push(story.at.now);
+            }
+            match fate {
+                0 => story.pace.hear(Impression::Throttled, None, story.at.now, &mut { SHORTEST }),
+                1..8 => story.hears(Impression::Well),
+                _ => {}
+            }
+        }
+        for (first, from) in left.iter().enumerate() {
+            for (last, to) in left.iter().enumerate().skip(first) {
+                let window = to.since(*from).as_secs_f64();
+                let calls = (last - first + 1) as f64;
+                let allowed = f64::from(calls_burst) + calls_per_second * window;
+                prop_assert!(calls <= allowed + 1e-6, "{calls} calls in {window} s");
+            }
+        }
+    }
+
+    #[test]
+    fn every_purpose_with_a_share_gets_through_under_every_allowance(
+        calls_per_second in 0.5_f64..50.0,
+        calls_burst in 3_u32..40,
+        purge_share in 0.05_f64..0.5,
+        reconcile_share in 0.05_f64..0.4,
+        rare in 0_usize..3,
+    ) {
+        let allowance = Allowance {
+            calls_per_second, calls_burst, calls_per_day: 1_000_000, purge_share, reconcile_share,
+        };
+        let mut story = Story::begin(PacePolicy { allowance, ..POLICY });
+        // The smallest share times the lowest rate makes a call in 40 seconds.
+        for _ in 0..450 {
+            story.pass(100);
+            for (purpose, greedy) in PURPOSES.into_iter().enumerate() {
+                if purpose != rare {
+                    story.asks(greedy);
+                }
+            }
+        }
+        prop_assert!(story.asks(PURPOSES[rare]));
+    }
+}
+
+// Back-off, pauses and the circuit
+
+#[test]
+fn back_off_doubles_with_every_failure_up_to_its_bound() {
+    let policy = PacePolicy { circuit_failures: 100, ..POLICY };
+    let mut pace = Pace::new(policy, moment(0));
+    let mut now = Timestamp::from_millis(3_600_000);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        pace.hear(Impression::Failed, None, now, &mut { LONGEST });
+        let next = pace.next_attempt(now).unwrap();
+        waits.push(next.since(now).as_millis());
+        now = next;
+    }
+    let doubling = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000];
+    assert_eq!(waits, doubling);
+}
+
+#[test]
+fn jitter_is_full_so_that_a_back_off_may_be_none_at_all() {
+    let mut story = Story::rested();
+    story.pace.hear(Impression::Failed, None, story.at.now, &mut { SHORTEST });
+    assert_eq!(story.held(), None);
+}
+
+#[test]
+fn a_success_ends_the_back_off_but_not_the_pause_that_argos_asked_for() {
+    let mut story = Story::rested();
+    story.hears(Impression::Failed);
+    assert_eq!(story.held(), Some(500));
+    story.hears(Impression::Well);
+    assert_eq!(story.held(), None);
+
+    let pause = Some(Duration::from_secs(120));
+    story.pace.hear(Impression::Throttled, pause, story.at.now, &mut { SHORTEST });
+    story.hears(Impression::Well);
+    assert_eq!(story.held(), Some(120_000));
+    story.pass(119_999);
+    assert_eq!(story.held(), Some(1));
+    story.pass(1);
+    assert_eq!(story.held(), None);
+}
+
+#[test]
+fn a_pause_is_a_floor_under_the_back_off() {
+    let mut story = Story::rested();
+    let pause = Some(Duration::from_millis(100));
+    story.pace.hear(Impression::Throttled, pause, story.at.now, &mut { LONGEST });
+    assert_eq!(story.held(), Some(500));
+}
+
+#[test]
+fn the_circuit_opens_after_failures_in_a_row_and_lets_one_call_try() {
+    let mut story = Story::rested();
+    for _ in 0..4 {
+        story.hears(Impression::Failed);
+        assert_eq!(story.pace.condition(), Condition::Failing);
+    }
+    story.hears(Impression::Failed);
+    assert_eq!(story.pace.condition(), Condition::Down);
+    story.pass(29_999);
+    assert_eq!(story.held(), Some(1));
+    story.pass(1);
+    assert!(story.asks(Purpose::Reconcile), "one call tries");
+    assert!(PURPOSES.iter().all(|purpose| !story.asks(*purpose)), "and only one");
+
+    story.hears(Impression::Failed);
+    assert_eq!(story.held(), Some(30_000), "it failed: open again");
+    story.pass(30_000);
+    assert!(story.asks(Purpose::Refill));
+    story.hears(Impression::Well);
+    assert_eq!(story.pace.condition(), Condition::Up);
+    assert!(story.asks(Purpose::Refill) && story.asks(Purpose::Refill));
+}
+
+#[test]
+fn failures_that_are_not_in_a_row_do_not_open_the_circuit() {
+    let mut story = Story::rested();
+    for _ in 0..20 {
+        story.hears(Impression::Failed);
+        assert_eq!(story.pace.condition(), Condition::Failing);
+        story.hears(Impression::Well);
+    }
+    assert_eq!(story.held(), None);
+}
+
+#[test]
+fn a_trying_call_that_is_never_heard_of_again_is_followed_by_another() {
+    let mut story = Story::rested();
+    story.hears(Impression::AddressRefused);
+    story.pass(30_000);
+    assert!(story.asks(Purpose::Refill));
+    story.pass(29_999);
+    assert!(!story.asks(Purpose::Refill));
+    story.pass(1);
+    assert!(story.asks(Purpose::Refill));
+}
+
+#[test]
+fn calls_from_before_the_circuit_opened_do_not_keep_it_open() {
+    let mut story = Story::rested();
+    for _ in 0..5 {
+        story.hears(Impression::Failed);
+    }
+    story.pass(20_000);
+    story.hears(Impression::Failed);
+    assert_eq!(story.held(), Some(10_000));
+}
+
+#[test]
+fn a_refused_key_or_address_opens_the_circuit_at_once_and_is_tried_again() {
+    for (impression, condition) in [
+        (Impression::KeyRefused, Condition::KeyRefused),
+        (Impression::AddressRefused, Condition::AddressRefused),
+    ] {
+        let mut story = Story::rested();
+        story.hears(impression);
+        for _ in 0..3 {
+            assert_eq!(story.pace.condition(), condition);
+            assert_eq!(story.held(), Some(30_000));
+            story.pass(30_000);
+            assert!(story.asks(Purpose::Refill));
+            story.hears(impression);
+        }
+    }
+}
+
+#[test]
+fn another_key_is_worth_one_call_at_once() {
+    let mut story = Story::rested();
+    story.hears(Impression::KeyRefused);
+    story.pace.key_replaced(story.at.now);
+    assert!(story.asks(Purpose::Refill));
+    assert!(!story.asks(Purpose::Refill));
+
+    story.hears(Impression::AddressRefused);
+    story.pace.key_replaced(story.at.now);
+    assert_eq!(story.held(), Some(30_000), "a key is no cure for an address");
+}
+
+#[test]
+fn being_throttled_backs_off_without_opening_the_circuit() {
+    let mut story = Story::rested();
+    for _ in 0..50 {
+        story.hears(Impression::Throttled);
+        assert_eq!(story.pace.condition(), Condition::Throttled);
+        story.pass(60_000);
+        assert_eq!(story.held(), None);
+    }
+}
+
+#[test]
+fn being_throttled_lowers_the_rate_and_going_well_raises_it_again() {
+    let mut calls = Vec::new();
+    let mut story = Story::rested();
+    for impression in [Impression::Throttled, Impression::Well] {
+        for _ in 0..64 {
+            story.pace.hear(impression, None, story.at.now, &mut { SHORTEST });
+        }
+        story.drains(Purpose::Refill);
+        let mut made = 0;
+        for _ in 0..16_000 {
+            story.pass(10);
+            made += u32::from(story.asks(Purpose::Refill));
+        }
+        calls.push(made);
+    }
+    assert!((49..=50).contains(&calls[0]), "{calls:?}: a sixteenth of the rate");
+    assert!((799..=800).contains(&calls[1]), "{calls:?}: all of it");
+}
+
+#[test]
+fn every_outcome_leaves_its_impression() {
+    let refused = |cause| Outcome::<()>::Refused(Refused { cause, retry_after: None });
+    let doubtful = |cause| Outcome::<()>::Doubtful(Doubtful { cause, retry_after: None });
+    for (outcome, impression) in [
+        (Outcome::Settled(()), Impression::Well),
+        (refused(RefusedCause::NotSent), Impression::Failed),
+        (refused(RefusedCause::Key), Impression::KeyRefused),
+        (refused(RefusedCause::Address), Impression::AddressRefused),
+        (refused(RefusedCause::Throttled), Impression::Throttled),
+        (refused(RefusedCause::Request), Impression::Well),
+        (refused(RefusedCause::TooMany), Impression::Well),
+        (doubtful(DoubtfulCause::CapReached), Impression::Well),
+        (doubtful(DoubtfulCause::Unanswered), Impression::Failed),
+        (doubtful(DoubtfulCause::Failed), Impression::Failed),
+        (doubtful(DoubtfulCause::Unclear), Impression::Failed),
+    ] {
+        assert_eq!(Impression::of(&outcome), impression, "{outcome:?}");
+    }
+}
