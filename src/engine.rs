@@ -121,6 +121,7 @@ pub struct Engine {
     demand: Demand,
     chores: Chores,
     free_bytes: u64,
+    key_changes: u64,
     stopping: bool,
 }
 

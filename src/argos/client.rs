@@ -312,13 +312,13 @@ impl Supplier for Argos {
     fn health(&self) -> SupplierHealth {
         let at = self.moment();
         let state = self.lock();
-        let next_attempt = state.pace.next_attempt(at.now);
         SupplierHealth {
             condition: state.pace.condition(),
             last_success: state.last_success,
-            // Told in wall time, as the last success is.
-            next_attempt: next_attempt.map(|next| at.wall.plus(next.since(at.now))),
+            next_attempt: state.pace.next_attempt(at.now),
             budget_remaining: state.pace.budget_remaining(at),
+            batch_limit: self.batch_limit(),
+            key_changes: self.key_changes(),
         }
     }
 }

@@ -76,6 +76,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         demand: Demand::default(),
         chores: super::Chores::new(now),
         free_bytes,
+        key_changes: 0,
         stopping: false,
     };
     engine.take_out_of_use(suspect).await?;

@@ -72,6 +72,10 @@ impl Engine {
         for bell in self.chores.overdue(now) {
             self.ring(bell, now, &mut turn).await;
         }
+        let key_changes = self.supplier.health().key_changes;
+        if std::mem::replace(&mut self.key_changes, key_changes) != key_changes {
+            let _ = self.decide(&Command::KeyReplaced, now, &mut turn);
+        }
         if self.pool.sweep_due(now) {
             let _ = self.decide(&Command::Sweep, now, &mut turn);
         }

@@ -58,6 +58,8 @@ pub enum Command {
         sequence: Sequence,
         found: Option<bool>,
     },
+    /// The key at ARGOS was replaced: it must be seen again that it belongs to our pid.
+    KeyReplaced,
     /// Asks for a count.
     WantCount,
     /// Forgets requests whose leases closed long enough ago (L3).

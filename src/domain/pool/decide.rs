@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Command, Count, Event, Fact, FactKind, Granted, Pool, Refusal, Reply, Wanted, apply::changes_at,
+    Command, Count, Event, Fact, FactKind, Granted, KeyCheck, Pool, Refusal, Reply, Wanted,
+    apply::changes_at,
 };
 use crate::domain::{
     ids::{OrderId, Owner, Revision, Sequence},
@@ -65,6 +66,10 @@ impl Pool {
             }
             Command::KeyChecked { sequence, found } => {
                 Ok(Verdict::done(self.key_checked(*sequence, *found)))
+            }
+            Command::KeyReplaced => {
+                let check = KeyCheck::Open { missing: 0 };
+                Ok(Verdict::done(vec![Event::KeyChecked { check }, Event::CountWanted { at: now }]))
             }
             Command::WantCount => Ok(Verdict::done(vec![Event::CountWanted { at: now }])),
             Command::Forget => {
