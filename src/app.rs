@@ -1,3 +1,5 @@
 //! Composition.
 
 pub mod clock;
+pub mod entropy;
+pub mod policy;

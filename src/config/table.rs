@@ -411,12 +411,6 @@ pub(super) const TABLES: &[Table] = &[
                 "from a deadline without a sign of use to the deletion",
             ),
             shared(
-                "revoked_grace",
-                Kind::Duration(seconds(0), hours(24)),
-                "0s",
-                "from a revocation to the deletion",
-            ),
-            shared(
                 "delete_tries_max",
                 Kind::Count(1, 100),
                 "6",
