@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod engine;
+mod simulated_argos;
 mod world;
