@@ -465,6 +465,31 @@ async fn a_refused_address_is_no_reason_to_read_the_key_again() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_by_hand_is_tried_at_once() {
+    let server = Server::start(|_| StatusCode::FORBIDDEN.into_response()).await;
+    let rig = server.rig();
+    rig.pass(3_600);
+    assert!(is_refused(&rig.argos.count().await, RefusedCause::Key));
+    assert!(rig.argos.admit(Purpose::Reconcile).is_err());
+    assert!(rig.argos.set_key(Secret::new("key-0002".to_owned())));
+    assert_eq!(rig.argos.admit(Purpose::Reconcile), Ok(()));
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_key_that_was_replaced_meanwhile_holds_nothing_back() {
+    let wire = Wire::bind().await;
+    let rig = Rig::new(options(&wire.api_url));
+    rig.pass(3_600);
+    let (outcome, ()) = tokio::join!(rig.argos.register(tokens(1)), async {
+        let mut stream = wire.next_request().await;
+        assert!(rig.argos.set_key(Secret::new("key-0002".to_owned())));
+        stream.write_all(b"HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    });
+    assert!(is_refused(&outcome, RefusedCause::Key));
+    assert_eq!(rig.argos.admit(Purpose::Refill), Ok(()));
+}
+
+#[tokio::test]
 async fn a_key_is_replaced_at_run_time_unless_it_cannot_be_sent() {
     let server = Server::start(|_| ok(r#"{"count":7}"#)).await;
     let rig = server.rig();
@@ -499,6 +524,20 @@ async fn what_argos_asks_for_holds_back_the_calls_after() {
     assert_eq!(health.budget_remaining, 100_000 - 1);
     assert!(health.next_attempt.is_some_and(|next| next > wall_time()));
     assert_eq!(rig.results(), [(Operation::Register, "throttled")]);
+}
+
+#[tokio::test]
+async fn a_date_to_wait_for_counts_from_the_date_of_the_answer() {
+    let server = Server::start(|_| {
+        let date = ("date", "Sun, 06 Nov 2044 08:49:37 GMT");
+        let wait = ("retry-after", "Sun, 06 Nov 2044 08:50:07 GMT");
+        (StatusCode::SERVICE_UNAVAILABLE, [date, wait]).into_response()
+    })
+    .await;
+    let outcome = server.rig().argos.count().await;
+    let retry_after = Some(Duration::from_secs(30));
+    let cause = DoubtfulCause::Unanswered;
+    assert_eq!(outcome, Outcome::Doubtful(Doubtful { cause, retry_after }));
 }
 
 #[tokio::test]

@@ -278,6 +278,22 @@ proptest! {
     }
 }
 
+#[test]
+fn a_burst_too_small_to_set_anything_aside_serves_whoever_asks() {
+    for calls_burst in [1, 2] {
+        let allowance = Allowance { calls_burst, ..POLICY.allowance };
+        for alone in PURPOSES {
+            let mut story = Story::begin(PacePolicy { allowance, ..POLICY });
+            let mut calls = 0;
+            for _ in 0..1_000 {
+                story.pass(10);
+                calls += u32::from(story.asks(alone));
+            }
+            assert!((45..=50).contains(&calls), "{alone:?} made {calls} calls in 10 seconds");
+        }
+    }
+}
+
 // Back-off, pauses and the circuit
 
 #[test]
@@ -294,6 +310,41 @@ fn back_off_doubles_with_every_failure_up_to_its_bound() {
     }
     let doubling = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000];
     assert_eq!(waits, doubling);
+}
+
+#[test]
+fn back_off_begins_anew_after_a_success() {
+    let mut story = Story::rested();
+    for _ in 0..3 {
+        story.hears(Impression::Failed);
+    }
+    assert_eq!(story.held(), Some(2_000));
+    story.hears(Impression::Well);
+    story.hears(Impression::Failed);
+    assert_eq!(story.held(), Some(500));
+}
+
+#[test]
+fn a_shorter_pause_does_not_cut_a_longer_one() {
+    let mut story = Story::rested();
+    for seconds in [120, 5] {
+        let pause = Some(Duration::from_secs(seconds));
+        story.pace.hear(Impression::Throttled, pause, story.at.now, &mut { SHORTEST });
+    }
+    assert_eq!(story.held(), Some(120_000));
+}
+
+#[test]
+fn a_trying_call_that_is_throttled_makes_room_for_another() {
+    let mut story = Story::rested();
+    story.hears(Impression::AddressRefused);
+    story.pass(30_000);
+    assert!(story.asks(Purpose::Refill));
+    story.hears(Impression::Throttled);
+    assert_eq!(story.held(), Some(500));
+    story.pass(500);
+    assert!(story.asks(Purpose::Refill));
+    assert!(!story.asks(Purpose::Refill), "one at a time, until one goes well");
 }
 
 #[test]
