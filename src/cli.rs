@@ -50,7 +50,7 @@ use self::{
 };
 
 /// What `proto/` says, as the client side sees it.
-#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm)]
+#[allow(dead_code, unreachable_pub)]
 mod proto {
     tonic::include_proto!("argospool.v1");
 }
@@ -60,7 +60,7 @@ pub type Environment = Vec<(OsString, OsString)>;
 
 /// Keeps a stock of one-time ARGOS tokens and lends them out as Liveform URLs.
 #[derive(Parser)]
-#[command(name = "argospool", version, infer_subcommands = false, after_help = EXIT_CODES)]
+#[command(name = "argospool", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     remote: RemoteArgs,
@@ -121,11 +121,17 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         }
     };
     let screen = Screen::of_process(cli.output, &environment);
-    match cli.command.run(&cli.remote, &environment, &screen).await {
-        Ok(()) => Exit::Done,
-        Err(failure) => {
-            screen.complain(&failure);
-            failure.exit()
+    cli.run(&environment, &screen).await
+}
+
+impl Cli {
+    async fn run(self, environment: &Environment, screen: &Screen) -> Exit {
+        match self.command.run(&self.remote, environment, screen).await {
+            Ok(()) => Exit::Done,
+            Err(failure) => {
+                screen.complain(&failure);
+                failure.exit()
+            }
         }
     }
 }
