@@ -2,8 +2,8 @@
 //!
 //! Every subcommand but `serve`, `demo` and `simulator` is a client of the daemon and nothing more:
 //! it opens no ledger, knows no ARGOS and decides nothing. Each has a file with its arguments, its
-//! call and its rendering; what they share is [`remote`] (the way to the daemon), [`screen`] (what a
-//! reader gets to see), [`words`] and [`json`] (how values are written for people and for programs).
+//! call and its rendering; what they share is `remote` (the way to the daemon), `screen` (what a
+//! reader gets to see), `words` and `json` (how values are written for people and for programs).
 //!
 //! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
 //! URL in any output but that of `lease` (P1).

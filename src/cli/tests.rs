@@ -126,6 +126,24 @@ async fn a_daemon_that_is_not_there_is_4_and_its_address_is_told() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_says_nothing_is_4_and_leaves_the_outcome_open() {
+    let (_listener, address) = daemon::silent().await;
+    let ran = run_at(&address, "release l-1 --timeout 50ms").await;
+    assert_eq!(ran.exit, Exit::Unreachable, "{}", ran.stderr);
+    assert!(ran.stderr.contains("did not answer in time"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--request-id "), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_broken_promise_is_1_after_it_was_shown() {
+    let daemon = Daemon::on_loopback().await;
+    daemon.break_promise("L1");
+    let ran = run_at(&daemon.address, "audit").await;
+    assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Failed, "error: 1 promise is broken\n"));
+    assert!(ran.stdout.contains("L1       seen twice\n"), "{}", ran.stdout);
+}
+
+#[tokio::test]
 async fn a_call_over_the_unix_socket_carries_identity_project_and_deadline() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("argospool.sock");

@@ -35,6 +35,7 @@ pub(super) struct Heard {
 struct Canned {
     heard: Arc<Mutex<Heard>>,
     refuse_leases: Arc<Mutex<Option<Status>>>,
+    breaches: Arc<Mutex<Vec<Breach>>>,
 }
 
 pub(super) struct Daemon {
@@ -70,6 +71,18 @@ impl Daemon {
     pub(super) fn answer_leases_with(&self, status: Status) {
         *self.canned.refuse_leases.lock().unwrap() = Some(status);
     }
+
+    pub(super) fn break_promise(&self, promise: &str) {
+        let breach = Breach { promise: promise.into(), evidence: "seen twice".into() };
+        self.canned.breaches.lock().unwrap().push(breach);
+    }
+}
+
+/// A listener that takes calls and says nothing.
+pub(super) async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
 }
 
 /// A refusal in the daemon's own words.
@@ -141,7 +154,8 @@ impl AdminService for Canned {
     }
 
     async fn audit(&self, _: Request<AuditRequest>) -> Answer<AuditResponse> {
-        Ok(Response::new(AuditResponse::default()))
+        let breaches = self.breaches.lock().unwrap().clone();
+        Ok(Response::new(AuditResponse { breaches, ..AuditResponse::default() }))
     }
 }
 
