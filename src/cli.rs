@@ -2,8 +2,8 @@
 //!
 //! Every subcommand but `serve`, `demo` and `simulator` is a client of the daemon and nothing more:
 //! it opens no ledger, knows no ARGOS and decides nothing. Each has a file with its arguments, its
-//! call and its rendering; what they share is [`remote`] (the way to the daemon), [`screen`] (what a
-//! reader gets to see), [`words`] and [`json`] (how values are written for people and for programs).
+//! call and its rendering; what they share is `remote` (the way to the daemon), `screen` (what a
+//! reader gets to see), `words` and `json` (how values are written for people and for programs).
 //!
 //! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
 //! URL in any output but that of `lease` (P1).
@@ -50,7 +50,7 @@ use self::{
 };
 
 /// What `proto/` says, as the client side sees it.
-#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm)]
+#[allow(dead_code, unreachable_pub)]
 mod proto {
     tonic::include_proto!("argospool.v1");
 }
@@ -60,7 +60,7 @@ pub type Environment = Vec<(OsString, OsString)>;
 
 /// Keeps a stock of one-time ARGOS tokens and lends them out as Liveform URLs.
 #[derive(Parser)]
-#[command(name = "argospool", version, infer_subcommands = false, after_help = EXIT_CODES)]
+#[command(name = "argospool", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     remote: RemoteArgs,
@@ -121,11 +121,17 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         }
     };
     let screen = Screen::of_process(cli.output, &environment);
-    match cli.command.run(&cli.remote, &environment, &screen).await {
-        Ok(()) => Exit::Done,
-        Err(failure) => {
-            screen.complain(&failure);
-            failure.exit()
+    cli.run(&environment, &screen).await
+}
+
+impl Cli {
+    async fn run(self, environment: &Environment, screen: &Screen) -> Exit {
+        match self.command.run(&self.remote, environment, screen).await {
+            Ok(()) => Exit::Done,
+            Err(failure) => {
+                screen.complain(&failure);
+                failure.exit()
+            }
         }
     }
 }

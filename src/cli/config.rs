@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Environment, Failure,
     remote::OWN_VARIABLES,
-    screen::{Output, Screen, Tone},
+    screen::{Output, Screen, without_controls},
     words,
 };
 use crate::config::{self, ConfigError, Loaded, Sources, Warning};
@@ -62,7 +62,7 @@ pub(super) fn run(
         ConfigCommand::Check(layers) => check(&layers.sources(environment), screen),
         ConfigCommand::Dump { layers, origins } => {
             let loaded = config::load(&layers.sources(environment)).map_err(|errors| {
-                screen.remark(&complaints(&errors, &[], screen));
+                screen.remark(&complaints(&errors, &[]));
                 too_bad(errors.len())
             })?;
             screen.print(loaded.dump(origins).trim_start_matches('\n'))
@@ -79,7 +79,7 @@ fn check(sources: &Sources, screen: &Screen) -> Result<(), Failure> {
     };
     match screen.output {
         Output::Json => screen.print(&format!("{:#}\n", to_json(&errors, &warnings)))?,
-        Output::Table => screen.remark(&complaints(&errors, &warnings, screen)),
+        Output::Table => screen.print(&complaints(&errors, &warnings))?,
     }
     if !errors.is_empty() {
         return Err(too_bad(errors.len()));
@@ -101,12 +101,10 @@ fn too_bad(errors: usize) -> Failure {
 }
 
 /// Every error and warning on a line of its own.
-fn complaints(errors: &[ConfigError], warnings: &[Warning], screen: &Screen) -> String {
-    let errors = errors.iter().map(|error| screen.paint(Tone::Bad, &error.to_string()) + "\n");
-    let warnings = warnings
-        .iter()
-        .map(|warning| screen.paint(Tone::Caution, &format!("warning: {warning}")) + "\n");
-    errors.chain(warnings).collect()
+fn complaints(errors: &[ConfigError], warnings: &[Warning]) -> String {
+    let errors = errors.iter().map(|error| format!("{error}\n"));
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
+    without_controls(&errors.chain(warnings).collect::<String>())
 }
 
 fn to_json(errors: &[ConfigError], warnings: &[Warning]) -> Value {
@@ -148,7 +146,7 @@ mod tests {
         ];
         let sources = Sources { overrides, ..Sources::default() };
         let errors = config::load(&sources).unwrap_err();
-        let text = complaints(&errors, &[], &plain_screen());
+        let text = complaints(&errors, &[]);
         for said in ["grpc.lisen", "did you mean grpc.listen?", "stop_grace"] {
             assert!(text.contains(said), "{text}");
         }

@@ -31,8 +31,10 @@ pub(super) struct LeaseArgs {
     /// Free field that ARGOS returns with the result
     #[arg(long)]
     cf1: Option<String>,
+    /// As cf1
     #[arg(long)]
     cf2: Option<String>,
+    /// As cf1
     #[arg(long)]
     cf3: Option<String>,
     /// Language of the Liveform, such as ko or en

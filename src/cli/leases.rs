@@ -19,7 +19,7 @@ fn row(lease: &Lease, screen: &Screen) -> [(Tone, String); 7] {
         (Tone::Plain, lease.lease_id.clone()),
         (tone, state),
         decision(lease),
-        (Tone::Plain, lease.owner.clone()),
+        (Tone::Plain, words::or_dash(&lease.owner)),
         (Tone::Plain, words::when(lease.create_time.as_ref(), screen.now)),
         (Tone::Plain, words::when(lease.expire_time.as_ref(), screen.now)),
         (Tone::Plain, labels(lease)),

@@ -3,7 +3,10 @@
 //! Colour only on a terminal and never with `NO_COLOR`. Nothing that came from the daemon reaches a
 //! terminal with its control characters: labels and reasons are written by other people.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    cell::RefCell,
+    io::{self, IsTerminal as _, Write},
+};
 
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
@@ -42,6 +45,8 @@ pub(super) struct Screen {
     pub(super) width: Option<u16>,
     /// What "ago" counts from.
     pub(super) now: Timestamp,
+    pub(super) stdout: RefCell<Box<dyn Write>>,
+    pub(super) stderr: RefCell<Box<dyn Write>>,
 }
 
 impl Screen {
@@ -53,7 +58,15 @@ impl Screen {
         let color = terminal
             && !says("NO_COLOR", |text| !text.is_empty())
             && !says("TERM", |text| text == "dumb");
-        Self { output, terminal, color, width: Table::new().width(), now: Timestamp::now() }
+        Self {
+            output,
+            terminal,
+            color,
+            width: Table::new().width(),
+            now: Timestamp::now(),
+            stdout: RefCell::new(Box::new(io::stdout())),
+            stderr: RefCell::new(Box::new(io::stderr())),
+        }
     }
 
     /// Writes one answer: as JSON where that was asked for, else as `text` puts it.
@@ -70,7 +83,7 @@ impl Screen {
 
     /// Writes to stdout as it is. A reader who has left is no failure: `argospool list | head`.
     pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = self.stdout.borrow_mut();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::failed(format!("cannot write to stdout: {error}")))
@@ -82,7 +95,7 @@ impl Screen {
     /// Writes a remark to stderr, where it does not get between a program and its data.
     pub(super) fn remark(&self, text: &str) {
         // When even stderr is gone, there is nobody to tell.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = self.stderr.borrow_mut().write_all(text.as_bytes());
     }
 
     pub(super) fn complain(&self, failure: &Failure) {

@@ -57,7 +57,6 @@ pub(super) async fn run(args: TokensArgs, remote: Remote, screen: &Screen) -> Re
 
 fn table(tokens: &[Token], screen: &Screen) -> String {
     let heading = ["TOKEN", "STAGE", "SINCE", "MINTED", "ORDER", "LEASE", "DELETE"];
-    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let row = |token: &Token| {
         let stage = words::word(token.stage, TokenStage::as_str_name, "TOKEN_STAGE_");
         let delete = match token.delete_attempts {
@@ -71,8 +70,8 @@ fn table(tokens: &[Token], screen: &Screen) -> String {
             (Tone::Plain, if doomed { format!("{stage}: {cause}") } else { stage }),
             (Tone::Plain, words::when(token.stage_time.as_ref(), screen.now)),
             (Tone::Plain, words::when(token.mint_time.as_ref(), screen.now)),
-            (Tone::Plain, dash(&token.order_id)),
-            (Tone::Plain, dash(&token.lease_id)),
+            (Tone::Plain, words::or_dash(&token.order_id)),
+            (Tone::Plain, words::or_dash(&token.lease_id)),
             (Tone::Plain, delete),
         ]
     };

@@ -78,6 +78,11 @@ pub(super) fn counted(amount: usize, noun: &str) -> String {
     format!("{} {noun}{ending}", count(amount))
 }
 
+/// Keeps a column of a table from looking like the next one.
+pub(super) fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
 /// A size in the largest binary unit it fills: `12.4 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -124,5 +129,55 @@ pub(super) fn pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         Some(_) | None => Err("expected KEY=VALUE"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::proto::{DoomCause, TokenStage};
+
+    #[test]
+    fn a_duration_shows_its_two_longest_units() {
+        let shown = [0, 999, 1_000, 59_999, 200_000, 3_600_000, 3_659_000, 90_060_000]
+            .map(|millis| duration(Duration::from_millis(millis)));
+        assert_eq!(shown, ["0ms", "999ms", "1s", "59s", "3m 20s", "1h", "1h", "1d 1h"]);
+    }
+
+    #[test]
+    fn a_time_is_told_from_now_in_either_direction() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let shown = [-90_000, -7_300, -120, -59, 0, 40, 150]
+            .map(|seconds| relative(now + jiff::SignedDuration::from_secs(seconds), now));
+        let said = ["1 d ago", "2 h ago", "2 min ago", "59 s ago", "now", "in 40 s", "in 2 min"];
+        assert_eq!(shown, said);
+    }
+
+    #[test]
+    fn a_time_that_is_unset_or_beyond_the_calendar_is_a_dash() {
+        let now = Timestamp::UNIX_EPOCH;
+        let beyond = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
+        assert_eq!((when(None, now).as_str(), when(Some(&beyond), now).as_str()), ("-", "-"));
+    }
+
+    #[test]
+    fn counts_and_sizes_are_easy_on_the_eye() {
+        assert_eq!([0, 999, 1_000, 100_000].map(count), ["0", "999", "1,000", "100,000"]);
+        assert_eq!([1, 2].map(|amount| counted(amount, "token")), ["1 token", "2 tokens"]);
+        assert_eq!([900, 1_536, 13_000_000].map(size), ["900 B", "1.5 KiB", "12.3 MiB"]);
+    }
+
+    #[test]
+    fn a_name_of_a_later_release_is_shown_as_its_number() {
+        let stage = |value| word(value, TokenStage::as_str_name, "TOKEN_STAGE_");
+        assert_eq!([0, 2, 77].map(stage), ["-", "ready", "unknown 77"]);
+        let cause = DoomCause::LeaseClosed as i32;
+        assert_eq!(word(cause, DoomCause::as_str_name, "DOOM_CAUSE_"), "lease closed");
+    }
+
+    #[test]
+    fn a_value_may_hold_what_parts_it_from_its_key() {
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(pair("=b").is_err() && pair("a").is_err());
     }
 }
