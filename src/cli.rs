@@ -144,8 +144,8 @@ impl Command {
         screen: &Screen,
     ) -> Result<(), Failure> {
         match self {
-            Self::Serve(args) => serve::run(args, environment).await,
-            Self::Demo(args) => demo::run(args).await,
+            Self::Serve(args) => serve::run(args, environment, screen).await,
+            Self::Demo(args) => demo::run(args, screen).await,
             Self::Simulator(args) => simulator::run(args, screen).await,
             Self::Status => status::run(remote.connect(environment).await?, screen).await,
             Self::Lease(args) => lease::run(args, remote, environment, screen).await,

@@ -3,14 +3,17 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
-use crate::config;
+use crate::{
+    api::{SocketError, bind_unix},
+    config,
+};
 
 /// What `addresses.json` in the data directory holds. Port 0 is replaced by the chosen one.
 #[derive(Clone, Debug, Serialize)]
@@ -30,14 +33,13 @@ pub(super) struct Listeners {
     pub webhook: Option<TcpListener>,
 }
 
+/// A configured address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error("{key}: listen on {address}")]
     Tcp { key: &'static str, address: SocketAddr, source: io::Error },
-    #[error("grpc.unix_socket: listen on {}", .path.display())]
-    Unix { path: PathBuf, source: io::Error },
-    #[error("grpc.unix_socket: another process listens on {}", .path.display())]
-    SocketInUse { path: PathBuf },
+    #[error("grpc.unix_socket")]
+    Unix(#[source] SocketError),
 }
 
 impl Listeners {
@@ -47,7 +49,10 @@ impl Listeners {
             None => None,
         };
         let unix = match &settings.grpc.unix_socket {
-            Some(path) => Some(unix(path, settings.grpc.unix_socket_mode).await?),
+            Some(path) => {
+                let bound = bind_unix(path, settings.grpc.unix_socket_mode);
+                Some(bound.map_err(BindError::Unix)?)
+            }
             None => None,
         };
         let http = tcp("http.listen", settings.http.listen).await?;
@@ -96,18 +101,4 @@ pub(super) fn make_private(dir: &Path) -> io::Result<()> {
 
 async fn tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|source| BindError::Tcp { key, address, source })
-}
-
-async fn unix(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
-    let failed = |source| BindError::Unix { path: path.to_owned(), source };
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        // A socket that a killed process left behind is removed; one that answers is not ours.
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(BindError::SocketInUse { path: path.to_owned() });
-        }
-        fs::remove_file(path).map_err(failed)?;
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(listener)
 }

@@ -1,11 +1,14 @@
 //! From what people write to what each part trusts.
 
-use std::sync::Arc;
-
 use crate::{
     argos::ArgosOptions,
     config,
-    domain::{ids::TokenPrefix, liveform::Form, pool::Policy, refill, secret::Secret},
+    domain::{
+        ids::{Malformed, ProjectName, TokenPrefix},
+        liveform::Form,
+        pool::Policy,
+        refill,
+    },
     engine,
 };
 
@@ -17,7 +20,28 @@ pub struct Unfit {
     pub problem: String,
 }
 
-pub(super) fn pool(
+/// One project, with everything that its parts obey.
+pub(super) struct Project {
+    pub name: ProjectName,
+    pub settings: config::Project,
+    pub pool: Policy,
+    pub engine: engine::Settings,
+}
+
+pub(super) fn projects(settings: &config::Settings) -> Result<Vec<Project>, Unfit> {
+    let project = |(name, project): (&String, &config::Project)| {
+        let unfit = |error: Malformed| Unfit { project: name.clone(), problem: error.to_string() };
+        Ok(Project {
+            name: ProjectName::parse(name).map_err(unfit)?,
+            pool: pool(name, project, &settings.ledger)?,
+            engine: engine(project, &settings.ledger),
+            settings: project.clone(),
+        })
+    };
+    settings.projects.iter().map(project).collect()
+}
+
+fn pool(
     name: &str,
     project: &config::Project,
     ledger: &config::Ledger,
@@ -50,7 +74,7 @@ pub(super) fn pool(
     })
 }
 
-pub(super) fn engine(project: &config::Project, ledger: &config::Ledger) -> engine::Settings {
+fn engine(project: &config::Project, ledger: &config::Ledger) -> engine::Settings {
     engine::Settings {
         waiting_max: project.lease.waiting_max_callers as usize,
         free_space_min: ledger.free_space_min_bytes,
@@ -76,12 +100,4 @@ pub(super) fn argos(project: &config::Project) -> ArgosOptions {
         circuit_failures: argos.circuit_failures,
         circuit_open: argos.circuit_open,
     }
-}
-
-/// Reads a project's API key again from where it came from.
-pub(super) fn key_source(
-    source: &config::ApiKeySource,
-) -> Arc<dyn Fn() -> Option<Secret> + Send + Sync> {
-    let source = source.clone();
-    Arc::new(move || source.read_again().ok().flatten())
 }

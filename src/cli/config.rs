@@ -72,6 +72,14 @@ pub(super) fn run(
     }
 }
 
+/// The settings, or every error told.
+pub(super) fn load(sources: &Sources, screen: &Screen) -> Result<Loaded, Failure> {
+    config::load(sources).map_err(|errors| {
+        screen.remark(&complaints(&errors, &[], screen));
+        too_bad(errors.len())
+    })
+}
+
 fn check(sources: &Sources, screen: &Screen) -> Result<(), Failure> {
     let (errors, warnings) = match config::load(sources) {
         Ok(Loaded { warnings, .. }) => (Vec::new(), warnings),

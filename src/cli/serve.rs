@@ -1,11 +1,22 @@
 //! `serve`: runs the daemon.
 
-use std::path::PathBuf;
+use std::{error::Error, io, path::PathBuf, process, sync::Arc, time::Duration};
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::{Environment, Failure, config::LayerArgs};
-use crate::config::Sources;
+use super::{
+    Environment, Failure,
+    config::{self, LayerArgs},
+    progress,
+    screen::Screen,
+};
+use crate::{
+    app::{self, Keys, World},
+    config::Sources,
+    engine::Pools,
+};
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -45,7 +56,80 @@ impl ServeArgs {
     }
 }
 
-pub(super) async fn run(args: ServeArgs, environment: &Environment) -> Result<(), Failure> {
-    let _ = args.sources(environment)?;
-    Err(Failure::failed("serve is not wired"))
+/// Runs until it is told to stop: SIGTERM or SIGINT finish what was decided, a second one ends at
+/// once. SIGHUP reads the API keys again.
+pub(super) async fn run(
+    args: ServeArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let loaded = config::load(&args.sources(environment)?, screen)?;
+    app::start_log(&loaded.settings.log).map_err(|error| Failure::failed(error.to_string()))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    let daemon = app::start(loaded.settings, World::system()).await.map_err(|error| told(&error))?;
+    let stop = CancellationToken::new();
+    watch_signals(stop.clone(), daemon.keys())
+        .map_err(|error| Failure::failed(format!("cannot watch for signals: {error}")))?;
+    let filling = tokio::spawn(first_fill(daemon.pools()));
+    let ended = daemon.run(stop).await;
+    filling.abort();
+    ended.map_err(|error| told(&error))
+}
+
+/// The whole chain of causes, as one sentence.
+pub(super) fn told(error: &app::Failure) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Failure::failed(text)
+}
+
+fn watch_signals(stop: CancellationToken, keys: Keys) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                Some(()) = terminate.recv() => (),
+                Some(()) = interrupt.recv() => (),
+                Some(()) = hang_up.recv() => {
+                    keys.read_again();
+                    continue;
+                }
+                else => return,
+            }
+            if stop.is_cancelled() {
+                tracing::warn!("a second signal: ending at once");
+                process::exit(1);
+            }
+            tracing::info!("told to stop");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Shows how far the pools are, for whoever started the daemon in a terminal.
+async fn first_fill(pools: Arc<Pools>) {
+    let Ok(pool) = pools.find("") else { return };
+    let Ok(status) = pool.status().await else { return };
+    if status.census.ready >= status.target {
+        return;
+    }
+    let progress = progress::first_fill(status.target);
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let Ok(status) = pool.status().await else { break };
+        progress.set(status.census.ready);
+        if status.census.ready >= status.target {
+            break;
+        }
+    }
+    progress.finish();
 }
