@@ -49,11 +49,7 @@ use self::{
     screen::{Output, Screen},
 };
 
-/// What `proto/` says, as the client side sees it.
-#[allow(dead_code, unreachable_pub)]
-mod proto {
-    tonic::include_proto!("argospool.v1");
-}
+use crate::api::proto;
 
 /// Name and text of every variable of the process.
 pub type Environment = Vec<(OsString, OsString)>;

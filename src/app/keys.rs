@@ -27,10 +27,17 @@ impl Keys {
     /// Reads every key file again and uses what changed from the next call on.
     pub fn read_again(&self) {
         for Key { project, argos, source } in &self.0 {
-            match source.read_again() {
-                Ok(Some(key)) if argos.set_key(key) => tracing::info!(%project, "API key replaced"),
-                Ok(_) => tracing::info!(%project, "API key unchanged"),
-                Err(error) => tracing::error!(%project, kind = ?error.kind(), "API key cannot be read"),
+            let key = match source.read_again() {
+                Ok(key) => key,
+                Err(error) => {
+                    tracing::error!(%project, kind = ?error.kind(), "API key cannot be read");
+                    continue;
+                }
+            };
+            if key.is_some_and(|key| argos.set_key(key)) {
+                tracing::info!(%project, "API key replaced");
+            } else {
+                tracing::info!(%project, "API key unchanged");
             }
         }
     }

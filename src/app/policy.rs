@@ -41,11 +41,7 @@ pub(super) fn projects(settings: &config::Settings) -> Result<Vec<Project>, Unfi
     settings.projects.iter().map(project).collect()
 }
 
-fn pool(
-    name: &str,
-    project: &config::Project,
-    ledger: &config::Ledger,
-) -> Result<Policy, Unfit> {
+fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Result<Policy, Unfit> {
     let unfit = |problem: String| Unfit { project: name.to_owned(), problem };
     let refill = refill::Policy::try_new(
         project.refill.target_tokens,

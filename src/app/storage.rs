@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// One data directory, or memory that is lost at exit.
-pub enum Storage {
+pub(super) enum Storage {
     Sled(Volume),
     Memory(Mutex<BTreeMap<ProjectName, Memory>>),
 }
 
 impl Storage {
     /// Blocks while sled reads its file.
-    pub fn open(settings: &config::Settings) -> Result<Self, LedgerError> {
+    pub(super) fn open(settings: &config::Settings) -> Result<Self, LedgerError> {
         match settings.ledger.kind {
             LedgerKind::Memory => Ok(Self::Memory(Mutex::default())),
             LedgerKind::Sled => {
@@ -34,7 +34,7 @@ impl Storage {
         }
     }
 
-    pub fn ledger(&self, project: &ProjectName) -> Box<dyn Ledger> {
+    pub(super) fn ledger(&self, project: &ProjectName) -> Box<dyn Ledger> {
         match self {
             Self::Sled(volume) => Box::new(volume.ledger(project)),
             Self::Memory(disks) => {
@@ -45,7 +45,7 @@ impl Storage {
     }
 
     /// After this nothing is written any more. Blocks until what was handed in is on the disk.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         match self {
             Self::Sled(volume) => volume.close(),
             Self::Memory(_) => (),

@@ -75,7 +75,7 @@ pub(super) fn run(
 /// The settings, or every error told.
 pub(super) fn load(sources: &Sources, screen: &Screen) -> Result<Loaded, Failure> {
     config::load(sources).map_err(|errors| {
-        screen.remark(&complaints(&errors, &[], screen));
+        screen.remark(&complaints(&errors, &[]));
         too_bad(errors.len())
     })
 }

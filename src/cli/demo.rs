@@ -1,6 +1,6 @@
 //! `demo`: simulator and daemon in a temporary directory, and one token through its whole life.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     app::{self, Addresses, World},
     config::{self, Sources},
-    sim::{Command, Lost, ProjectOptions, Simulator, SimulatorOptions, Times, Visitor, WebhookSettings},
+    sim::{Command, Lost, ProjectOptions, Simulator, SimulatorOptions, Visitor, WebhookSettings},
 };
 
 #[derive(Args)]
@@ -82,7 +82,10 @@ impl Walk<'_> {
         let address = self.addresses.grpc.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         self.title("argospool: one token through its whole life")?;
         self.step(&format!("a simulator plays ARGOS at {}", self.simulator.form_url()))?;
-        self.step(&format!("the daemon answers gRPC at {address}, HTTP at {}", self.addresses.http))?;
+        self.step(&format!(
+            "the daemon answers gRPC at {address}, HTTP at {}",
+            self.addresses.http
+        ))?;
         self.receive_webhooks()?;
         let channel = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|_| Failure::failed("the daemon chose an address that is none"))?
@@ -191,7 +194,10 @@ impl Walk<'_> {
         if !audit.breaches.is_empty() {
             return Err(Failure::failed("the audit found a promise broken"));
         }
-        self.step(&format!("the audit checked {} tokens: every promise holds", audit.tokens_checked))
+        self.step(&format!(
+            "the audit checked {} tokens: every promise holds",
+            audit.tokens_checked
+        ))
     }
 
     /// A fresh URL for whoever stays.
@@ -254,7 +260,7 @@ async fn settings(
             set("data_dir", home.join("data").display().to_string()),
             set("grpc.listen", grpc.to_owned()),
             set("http.listen", http.to_owned()),
-            set("webhook.allowed_sources", "[\"127.0.0.1/32\"]".to_owned()),
+            set("webhook.allowed_sources", "127.0.0.1/32".to_owned()),
             set("ledger.free_space_min", "64MiB".to_owned()),
             set("projects.default.argos.api_url", simulator.api_url()),
             set("projects.default.liveform.base_url", simulator.form_url()),

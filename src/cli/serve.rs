@@ -68,7 +68,8 @@ pub(super) async fn run(
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
-    let daemon = app::start(loaded.settings, World::system()).await.map_err(|error| told(&error))?;
+    let daemon =
+        app::start(loaded.settings, World::system()).await.map_err(|error| told(&error))?;
     let stop = CancellationToken::new();
     watch_signals(stop.clone(), daemon.keys())
         .map_err(|error| Failure::failed(format!("cannot watch for signals: {error}")))?;
