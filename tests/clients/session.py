@@ -6,6 +6,7 @@ free loopback ports and is stopped at the end.
 
 import http.client
 import importlib
+import importlib.resources
 import json
 import os
 import pathlib
@@ -31,7 +32,8 @@ KEY = "argos_test_demo"
 def stubs(directory):
     """Generates the Python code of proto/ and imports it."""
     files = sorted(str(path) for path in (ROOT / "proto").rglob("*.proto"))
-    if protoc.main(["", f"-I{ROOT / 'proto'}", f"--python_out={directory}", f"--grpc_python_out={directory}", *files]):
+    well_known = importlib.resources.files("grpc_tools") / "_proto"
+    if protoc.main(["", f"-I{ROOT / 'proto'}", f"-I{well_known}", f"--python_out={directory}", f"--grpc_python_out={directory}", *files]):
         raise SystemExit("proto/ does not compile")
     sys.path.insert(0, str(directory))
     names = ("token_pool_pb2", "token_pool_pb2_grpc", "admin_pb2", "admin_pb2_grpc", "liveform_pb2")
@@ -139,8 +141,9 @@ def session(binary, scratch):
             leases(pool, pool_grpc, liveform, channel)
             health = health_pb2_grpc.HealthStub(channel)
             for service in ("", "argospool.v1.TokenPoolService"):
-                answer = health.Check(health_pb2.HealthCheckRequest(service=service))
-                assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
+                ask = health_pb2.HealthCheckRequest(service=service)
+                serving = health_pb2.HealthCheckResponse.SERVING
+                until(f"{service} serves", lambda: health.Check(ask).status == serving)
             services = ProtoReflectionDescriptorDatabase(channel).get_services()
             assert "argospool.v1.TokenPoolService" in services and "argospool.v1.AdminService" in services
 
