@@ -3,5 +3,6 @@
 
 mod engine;
 mod ledger;
+mod process;
 mod simulated_argos;
 mod world;
