@@ -14,7 +14,7 @@ use crate::domain::{
     order::OrderState,
     pause::{Activity, Pause},
     time::Timestamp,
-    token::{Doom, DoomCause},
+    token::{Doom, DoomCause, Stage, Token},
 };
 
 /// What a command comes to: events to apply, and the answer to hold until they are durable.
@@ -123,9 +123,18 @@ impl Pool {
 
     fn suspect(&self, below: Sequence, now: Timestamp) -> Vec<Event> {
         let lease = Arc::new(self.presumed(now));
+        let exposed =
+            |token: &&Token| matches!(token.stage, Stage::Minted { .. } | Stage::Ready { .. });
         let leased =
-            |sequence: &Sequence| Event::Leased { sequence: *sequence, lease: lease.clone() };
-        self.ready.range(..below).take(SWEEP_MAX).map(leased).collect()
+            |token: &Token| Event::Leased { sequence: token.sequence, lease: lease.clone() };
+        let tokens = self.tokens.range(..below).map(|(_, token)| token);
+        let mut events: Vec<_> = tokens.filter(exposed).take(SWEEP_MAX).map(leased).collect();
+        if events.len() < SWEEP_MAX {
+            // What was on its way became ready later, and was shown: nothing is left to register.
+            let over = self.orders.values().filter(|order| order.range().end <= below);
+            events.extend(over.map(|order| Event::OrderDropped { order: order.id }));
+        }
+        events
     }
 
     /// What is due at `now`, at most [`SWEEP_MAX`] events; the rest is due still.

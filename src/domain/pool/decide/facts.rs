@@ -2,7 +2,7 @@
 
 use super::{Verdict, leases::closed};
 use crate::domain::{
-    ids::Sequence,
+    ids::{OrderId, Sequence},
     invariant::{Breach, Promise},
     pool::{Event, Fact, FactKind, Pool, Reply},
     time::Timestamp,
@@ -45,9 +45,7 @@ impl Pool {
                 let mut line = closed(sequence, lease, Ending::Decided, now);
                 line.started = Some(started);
                 line.decided = Some(Decided { decision, at: fact.at });
-                let not_before = now.plus(self.policy.decided_grace);
-                let doom =
-                    Doom { cause: DoomCause::LeaseClosed, since: now, not_before, attempts: 0 };
+                let doom = self.doom_of_lease(lease, self.policy.decided_grace, now);
                 vec![Event::Closed { line, doom }]
             }
         }
@@ -62,6 +60,9 @@ impl Pool {
         let breach = Breach { promise: Promise::L1, evidence };
         let leased = Event::Leased { sequence, lease: lease.clone().into() };
         let mut events = vec![Event::Breached { breach }, leased];
+        // Nothing of its order may be left to register.
+        let order = self.last_of_its_order(sequence);
+        events.extend(order.map(|order| Event::OrderDropped { order }));
         if let FactKind::Decided(_) = fact.kind {
             events.extend(self.fact_of_open(sequence, &lease, fact, now));
         }
@@ -71,10 +72,14 @@ impl Pool {
     fn fact_of_closed(&self, line: &ClosedLease, fact: &Fact) -> Option<Event> {
         let mut merged = line.clone();
         merged.started = Some(self.earliest(line.started.as_ref(), fact));
-        if let FactKind::Decided(decision) = fact.kind
-            && line.decided.is_none_or(|known| decision.supersedes(known.decision))
-        {
-            merged.decided = Some(Decided { decision, at: fact.at });
+        if let FactKind::Decided(decision) = fact.kind {
+            merged.decided = Some(match line.decided {
+                Some(known) if known.decision == decision => {
+                    Decided { decision, at: known.at.min(fact.at) }
+                }
+                Some(known) if !decision.supersedes(known.decision) => known,
+                Some(_) | None => Decided { decision, at: fact.at },
+            });
         }
         (merged != *line).then_some(Event::LateFact { line: merged })
     }
@@ -90,6 +95,12 @@ impl Pool {
                 .and_then(|known| known.submission.clone())
                 .or_else(|| fact.submission.clone()),
         }
+    }
+
+    /// The order in which this token is the only one that is still Minted.
+    fn last_of_its_order(&self, sequence: Sequence) -> Option<OrderId> {
+        let Stage::Minted { order } = self.tokens.get(&sequence)?.stage else { return None };
+        (self.ids_of_order(order).len() == 1).then_some(order)
     }
 
     pub(super) fn presumed(&self, now: Timestamp) -> Lease {

@@ -104,7 +104,7 @@ impl Pool {
         }
         let mut line = closed(sequence, lease, Ending::Released, now);
         line.closer = request;
-        let doom = Doom { cause: DoomCause::LeaseClosed, since: now, not_before: now, attempts: 0 };
+        let doom = self.doom_of_lease(lease, Duration::ZERO, now);
         let reply = Reply::Closed(Box::new(line.clone()));
         Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
     }
@@ -117,13 +117,19 @@ impl Pool {
             // ARGOS shows no sign before the first step: somebody may have opened it just now.
             (Ending::Lapsed, self.policy.lapsed_grace)
         };
-        let doom = Doom {
-            cause: DoomCause::LeaseClosed,
-            since: now,
-            not_before: now.plus(grace),
-            attempts: 0,
-        };
+        let doom = self.doom_of_lease(lease, grace, now);
         Event::Closed { line: closed(sequence, lease, ending, now), doom }
+    }
+
+    /// What becomes of the token of a lease that closes.
+    pub(super) fn doom_of_lease(&self, lease: &Lease, grace: Duration, now: Timestamp) -> Doom {
+        let grace = match lease.holder {
+            Holder::Caller { .. } => grace,
+            // It may have been Minted when its use was seen: its registration must have come to its
+            // end, and no late copy of it may be on the way (B3).
+            Holder::Presumed => grace.max(2 * self.policy.late_copy_delay),
+        };
+        Doom { cause: DoomCause::LeaseClosed, since: now, not_before: now.plus(grace), attempts: 0 }
     }
 }
 
