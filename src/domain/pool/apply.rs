@@ -95,9 +95,10 @@ impl Pool {
             Event::Counted { count } => {
                 self.count_wanted = None;
                 self.count_tried = true;
-                if count.is_some() {
-                    self.count = *count;
+                if let Some(drift) = count.and_then(|count| count.drift) {
+                    self.foreign = u32::try_from(drift.max(0)).unwrap_or(u32::MAX);
                 }
+                self.count = count.or(self.count);
             }
             Event::CountWanted { at } => {
                 self.count_wanted.get_or_insert(*at);
