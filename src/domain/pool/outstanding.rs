@@ -70,7 +70,8 @@ impl UnderWay {
         self.counting.take().is_none_or(|Overlap(overlapped)| overlapped)
     }
 
-    fn quiet(&self) -> bool {
+    /// Whether a count that begins at this moment is alone.
+    pub fn quiet(&self) -> bool {
         self.orders.is_empty() && self.deletion_calls == 0
     }
 }
@@ -92,11 +93,13 @@ impl Pool {
         if let Some(since) = self.count_wanted
             && under_way.counting.is_none()
         {
-            // Alone if possible: a count that a call of ours overlaps says nothing of others' ids.
-            if under_way.quiet() || now.since(since) >= COUNT_PATIENCE {
+            // Alone if possible: a count that a call of ours overlaps says nothing of others' ids. It
+            // holds up nothing for longer than it waits, because its share of the calls may be used up.
+            let patient = now.since(since) < COUNT_PATIENCE;
+            if under_way.quiet() || !patient {
                 effects.push(Effect::Count);
             }
-            if under_way.quiet() {
+            if under_way.quiet() && patient {
                 return effects;
             }
         }
