@@ -163,7 +163,9 @@ impl Pool {
     }
 
     fn registrations(&self, now: Timestamp, under_way: &UnderWay, effects: &mut Vec<Effect>) {
-        let calls = self.policy.refill.calls_in_flight();
+        // After "full" one order at a time feels its way.
+        let calls =
+            if self.cap_reached.is_some() { 1 } else { self.policy.refill.calls_in_flight() };
         let doubtful = |id: &OrderId| {
             matches!(
                 self.orders.get(id).map(|order| &order.state),
