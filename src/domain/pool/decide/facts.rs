@@ -6,7 +6,7 @@ use crate::domain::{
     invariant::{Breach, Promise},
     pool::{Event, Fact, FactKind, Pool, Reply},
     time::Timestamp,
-    token::{ClosedLease, Decided, Doom, DoomCause, Ending, Holder, Lease, Stage, Started},
+    token::{ClosedLease, Decided, Ending, Holder, Lease, Stage, Started},
 };
 
 impl Pool {
