@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod engine;
+mod pool;
 mod world;
