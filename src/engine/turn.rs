@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::{
     Bell, Engine, Rejection,
     commit::unavailable,
+    dispatch::{NOT_LEARNED, NOT_SENT},
     mailbox::{Answer, Call, Inspection, Note},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         time::Timestamp,
         token::Stage,
     },
-    port::{Condition, DoubtfulCause, LedgerError, Outcome, RefusedCause},
+    port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause},
 };
 
 /// An answer that is held until what it rests on is durable.
@@ -122,7 +123,10 @@ impl Engine {
                 }
                 match outcome {
                     // It never left: that was no try.
-                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => return,
+                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => {
+                        self.put_off(Purpose::Purge, NOT_SENT, now);
+                        return;
+                    }
                     Outcome::Settled(()) => Command::Deleted { sequences, done: true },
                     Outcome::Refused(_) | Outcome::Doubtful(_) => {
                         Command::Deleted { sequences, done: false }
@@ -133,7 +137,7 @@ impl Engine {
                 let overlapped = self.under_way.end_count();
                 let tokens = settled(outcome);
                 if tokens.is_none() {
-                    self.ask_again_later(now);
+                    self.put_off(Purpose::Reconcile, NOT_LEARNED, now);
                 }
                 Command::Counted { tokens, overlapped }
             }
@@ -141,7 +145,7 @@ impl Engine {
                 self.under_way.finding = false;
                 let found = settled(outcome);
                 if found.is_none() {
-                    self.ask_again_later(now);
+                    self.put_off(Purpose::Reconcile, NOT_LEARNED, now);
                 }
                 Command::KeyChecked { sequence, found }
             }
