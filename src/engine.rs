@@ -160,11 +160,12 @@ impl Engine {
             {
                 calls.push(call);
             }
-            self.turn(&mut notes, &mut calls).await?;
+            let durable = self.turn(&mut notes, &mut calls).await?;
             if self.stopping && self.under_way.calls() == 0 && self.notes.is_empty() {
                 return Ok(());
             }
-            wake = self.wake();
+            // A pool that was read again calls for work as after a start.
+            wake = if durable { self.wake() } else { Duration::ZERO };
         }
     }
 

@@ -60,11 +60,12 @@ impl Turn {
 }
 
 impl Engine {
+    /// False: nothing of it is durable, and the pool was read again.
     pub(super) async fn turn(
         &mut self,
         notes: &mut Vec<Note>,
         calls: &mut Vec<Call>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
         for note in notes.drain(..) {
@@ -85,14 +86,15 @@ impl Engine {
             self.take_call(call, now, &mut turn);
         }
         self.mint(now, &mut turn);
-        if self.commit(&mut turn, now).await? {
+        let durable = self.commit(&mut turn, now).await?;
+        if durable {
             turn.release();
             for inspect in turn.inspections {
                 inspect(self);
             }
             self.dispatch(now);
         }
-        Ok(())
+        Ok(durable)
     }
 
     /// Decides and applies. What it comes to is held by the caller.
