@@ -122,6 +122,8 @@ pub struct Engine {
     chores: Chores,
     free_bytes: u64,
     key_changes: u64,
+    /// The last commit failed.
+    failing: bool,
     stopping: bool,
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Engine, Rejection, turn::Turn};
+use super::{Engine, Rejection, recover::REOPEN_AFTER, turn::Turn};
 use crate::{
     domain::{
         fault::Reason,
@@ -33,6 +33,7 @@ impl Engine {
             if let Err(error) = self.write(group, turn, now).await {
                 return self.reload(&error, turn).await.map(|()| false);
             }
+            self.failing = false;
             self.observer.group(turn.held.len(), began.elapsed());
         }
         self.observer.committed(&turn.events);
@@ -83,7 +84,12 @@ impl Engine {
         if matches!(error, LedgerError::Fenced) {
             return Err(LedgerError::Fenced);
         }
-        self.reopen().await
+        self.reopen().await?;
+        // What could not be written is due still, and would be tried again without end.
+        if std::mem::replace(&mut self.failing, true) {
+            self.turn_callers_away(REOPEN_AFTER).await;
+        }
+        Ok(())
     }
 }
 

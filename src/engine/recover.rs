@@ -14,8 +14,8 @@ use crate::{
     port::{LedgerError, Opened, Opening},
 };
 
-/// How long between two tries to open a ledger that failed.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// How long between two tries to open a ledger that failed, or to write to one that keeps failing.
+pub(super) const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> {
     let Parts {
@@ -77,6 +77,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         chores: super::Chores::new(now),
         free_bytes,
         key_changes: 0,
+        failing: false,
         stopping: false,
     };
     engine.take_out_of_use(suspect).await?;
@@ -127,7 +128,7 @@ impl Engine {
         }
     }
 
-    async fn turn_callers_away(&mut self, span: Duration) {
+    pub(super) async fn turn_callers_away(&mut self, span: Duration) {
         let pause = tokio::time::sleep(span);
         let mut pause = std::pin::pin!(pause);
         loop {
