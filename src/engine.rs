@@ -164,6 +164,7 @@ impl Engine {
             }
             let durable = self.turn(&mut notes, &mut calls).await?;
             if self.stopping && self.under_way.calls() == 0 && self.notes.is_empty() {
+                self.turn_the_rest_away();
                 return Ok(());
             }
             // A pool that was read again calls for work as after a start.
@@ -174,6 +175,14 @@ impl Engine {
     fn begin_stop(&mut self) {
         self.stopping = true;
         tracing::info!(project = %self.project, in_flight = self.under_way.calls(), "engine finishes");
+    }
+
+    /// Whoever is still in the mailbox was never decided, and is left in no doubt about it.
+    fn turn_the_rest_away(&mut self) {
+        self.calls.close();
+        while let Ok(call) = self.calls.try_recv() {
+            let _ = call.answer.send(Err(turn::draining()));
+        }
     }
 
     /// How long to sleep if nobody comes.

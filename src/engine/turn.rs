@@ -304,9 +304,10 @@ impl Engine {
         self.waiting.put_back(left);
     }
 
-    /// Why waiting would be in vain: nothing is on its way and nothing can come.
+    /// Why waiting would be in vain: nothing is on its way and nothing can come. An order that is
+    /// written down and cannot leave is not on its way.
     fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
-        if self.pool.census().minted > 0 {
+        if self.pool.ripening() || !self.under_way.orders.is_empty() {
             return None;
         }
         let health = self.supplier.health();
@@ -322,7 +323,9 @@ impl Engine {
             }
             Condition::Up | Condition::Failing | Condition::Throttled => {
                 let rest = self.pool.plan(now, self.hindrance(), health.batch_limit).rest;
-                if matches!(rest, Some(Rest::AtCap | Rest::Hindered(Hindrance::CapReached))) {
+                let full =
+                    matches!(rest, Some(Rest::AtCap | Rest::Hindered(Hindrance::CapReached)));
+                if full && self.pool.census().minted == 0 {
                     let message = "the pool is empty and ARGOS has no room for more tokens";
                     return Some(Rejection::new(Reason::CapReached, message));
                 }

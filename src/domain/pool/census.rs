@@ -114,6 +114,11 @@ impl Pool {
         counts
     }
 
+    /// Whether an order is settled, so that its tokens become Ready by themselves.
+    pub fn ripening(&self) -> bool {
+        self.orders.values().any(|order| matches!(order.state, OrderState::Settled { .. }))
+    }
+
     /// Since when the oldest doubt stands.
     pub fn oldest_doubt(&self) -> Option<Timestamp> {
         let doubts = self.orders.values().filter_map(|order| match order.state {
