@@ -148,10 +148,9 @@ impl Desk {
     }
 
     pub fn take(&mut self, wanted: Vec<Wanted>) -> Result<Vec<Granted>, Refusal> {
-        match self.tell(&Command::Lease { wanted })? {
-            Reply::Leases(granted) => Ok(granted),
-            other => panic!("a wish for leases was answered {other:?}"),
-        }
+        let reply = self.tell(&Command::Lease { wanted })?;
+        let Reply::Leases(granted) = reply else { panic!("a wish was answered {reply:?}") };
+        Ok(granted)
     }
 
     /// One lease, open.
@@ -173,10 +172,9 @@ impl Desk {
     pub fn fact_at(&mut self, sequence: Sequence, kind: FactKind, at: Timestamp) -> bool {
         let fact = Fact { kind, at, submission: None };
         let line = self.records.lines.get(&sequence).cloned().map(Arc::new);
-        match self.tell(&Command::Fact { sequence, fact, line }).unwrap() {
-            Reply::Fact { news } => news,
-            other => panic!("a fact was answered {other:?}"),
-        }
+        let reply = self.tell(&Command::Fact { sequence, fact, line }).unwrap();
+        let Reply::Fact { news } = reply else { panic!("a fact was answered {reply:?}") };
+        news
     }
 
     pub fn counted(&mut self, tokens: u32, overlapped: bool) {
@@ -209,10 +207,9 @@ impl Desk {
     }
 
     pub fn doom(&self, sequence: Sequence) -> Doom {
-        match self.stage(sequence) {
-            Stage::Doomed(doom) => *doom,
-            other => panic!("not doomed: {other:?}"),
-        }
+        let stage = self.stage(sequence);
+        let Stage::Doomed(doom) = stage else { panic!("not doomed: {stage:?}") };
+        *doom
     }
 
     pub fn order_state(&self, order: OrderId) -> OrderState {

@@ -407,8 +407,10 @@ impl World {
             let all: Vec<_> =
                 self.desk.pool.tokens_from(Sequence::ZERO).map(|it| it.sequence).collect();
             if let Some(sequence) = all.get(usize::from(which) % all.len().max(1)) {
-                self.shown.insert(self.desk.pool.token(*sequence).unwrap().id.clone());
-                self.desk.fact(*sequence, kind);
+                let token = self.desk.pool.token(*sequence).unwrap().id.clone();
+                if self.desk.fact(*sequence, kind) {
+                    self.shown.insert(token);
+                }
             }
         }
     }
