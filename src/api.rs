@@ -34,4 +34,6 @@ pub mod proto {
 }
 
 #[cfg(test)]
+pub(crate) mod stand;
+#[cfg(test)]
 mod tests;

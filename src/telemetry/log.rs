@@ -65,6 +65,6 @@ mod tests {
 
     #[test]
     fn what_is_no_directive_is_refused() {
-        assert!(filter("loud please").is_err());
+        assert!(filter("argospool=loud").is_err());
     }
 }
