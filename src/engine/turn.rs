@@ -300,7 +300,7 @@ impl Engine {
 
     /// Why waiting would be in vain: nothing is on its way and nothing can come.
     fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
-        if self.pool.census().minted > 0 {
+        if self.pool.settling() || !self.under_way.orders.is_empty() {
             return None;
         }
         let health = self.supplier.health();
