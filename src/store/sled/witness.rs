@@ -273,6 +273,8 @@ mod tests {
         assert_eq!(suspect(Testimony { boot: 2, ..said }), Some(256), "power was lost");
         assert_eq!(suspect(Testimony { boot: 2, clean: true, ..said }), None, "an orderly end");
         assert_eq!(suspect(Testimony { ledger: 2, ..said }), Some(500), "of another ledger");
+        let ahead = Found::Testimony(Testimony { next: 700, ..said });
+        assert_eq!(ahead.next(&CLAIM), 700, "no sequence is minted twice");
         assert_eq!(Found::Nothing.suspect_below(&CLAIM), Some(500), "lost");
         assert_eq!(Found::Illegible.suspect_below(&CLAIM), Some(500), "illegible");
     }
