@@ -206,7 +206,7 @@ impl Pool {
     }
 
     /// What stopped hand-outs stops them still after the records were read again.
-    pub fn keep_halts_of(&mut self, before: &Self) {
+    pub fn keep_knowledge_of(&mut self, before: &Self) {
         self.breaches.clone_from(&before.breaches);
         self.key_check = before.key_check;
     }

@@ -97,7 +97,7 @@ impl Engine {
                         &mut self.pool,
                         restore(opened, self.policy.clone(), now),
                     );
-                    self.pool.keep_halts_of(&before);
+                    self.pool.keep_knowledge_of(&before);
                     self.free_bytes = self.ledger.reader().usage().free_bytes;
                     let breaches = self.pool.audit();
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
@@ -166,8 +166,8 @@ impl Engine {
         }
     }
 
-    /// Ready tokens that an older past of this ledger may have shown become presumed leases, and
-    /// that is durable before anything is handed out (L1).
+    /// Tokens that a younger state of this ledger may have shown become presumed leases, and that is
+    /// durable before anything is handed out (L1).
     async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
         let Some(below) = suspect else { return Ok(()) };
         let mut presumed = 0;
@@ -193,10 +193,12 @@ impl Engine {
 fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
     let requests = opened.requests.iter();
+    // An older past of itself gives no sequence out again: leases are named after them.
+    let shown = opened.suspect_below.unwrap_or_default();
     let restored = Restored {
         revision: opened.revision,
-        next: opened.next,
-        granted: opened.granted,
+        next: opened.next.max(shown),
+        granted: opened.granted.max(shown),
         tokens: opened.tokens,
         orders: opened.orders,
         pauses: opened.pauses,

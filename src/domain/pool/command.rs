@@ -77,7 +77,8 @@ pub enum Command {
     Resume {
         activities: Vec<Activity>,
     },
-    /// Ready tokens below this sequence may have been shown (L1): the ledger may be an older past.
+    /// Every token below this sequence may have been shown (L1): the ledger may be an older past, in
+    /// which those that were leased are Ready still, or Minted.
     Suspect {
         below: Sequence,
     },
