@@ -7,6 +7,7 @@
 //! path. After any answer to a commit but success the pool is thrown away and read again; nothing is
 //! ever unwound.
 
+mod chores;
 mod commit;
 mod dispatch;
 mod handle;
@@ -45,9 +46,13 @@ use crate::{
     },
     port::{Clock, Ledger, LedgerError, Observer, Opening, Supplier},
 };
+use chores::Chores;
 use dispatch::Holds;
 use mailbox::{Call, Note};
 use waiting::Waiting;
+
+/// The engine looks around at least this often.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// Everything an engine is made of.
 pub struct Parts {
@@ -114,7 +119,9 @@ pub struct Engine {
     under_way: UnderWay,
     holds: Holds,
     demand: Demand,
+    chores: Chores,
     free_bytes: u64,
+    key_changes: u64,
     stopping: bool,
 }
 
@@ -173,7 +180,8 @@ impl Engine {
         let held = self.holds.next(now);
         let caller =
             self.waiting.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        [pool, held, caller].into_iter().flatten().min().unwrap_or(Duration::from_secs(60))
+        let next = [pool, held, caller].into_iter().flatten().min().unwrap_or(SLEEP_MAX);
+        next.min(SLEEP_MAX)
     }
 
     fn open_lease(&self, sequence: Sequence) -> Option<LeaseView> {

@@ -253,12 +253,15 @@ pub struct SupplierHealth {
     pub condition: Condition,
     /// Wall time of the last settled call.
     pub last_success: Option<Timestamp>,
-    /// When calls that are held back may be tried again.
+    /// When calls that are held back may be tried again, in pool time.
     pub next_attempt: Option<Timestamp>,
     /// Calls left today.
     pub budget_remaining: u32,
     /// Ids that one call may carry, as far as the other side has taught us.
     pub batch_limit: u32,
+    /// How often the key was replaced. After each time one Ready token is read back, because the new
+    /// key may be that of another project.
+    pub key_changes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -276,6 +279,9 @@ pub enum Condition {
 /// clock.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Goes on from a recorded time that is later than its own.
+    fn continue_from(&self, at: Timestamp);
 }
 
 /// Hears what was committed and how long it took. Counters are a fold of what it hears, so they

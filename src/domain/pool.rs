@@ -149,6 +149,12 @@ impl Pool {
         self.tokens.range(from..).map(|(_, token)| token)
     }
 
+    /// Sequences from `from` upwards that were leased or may have been; nothing above the mark was.
+    pub fn leased_from(&self, from: Sequence) -> impl Iterator<Item = Sequence> {
+        let below = self.granted.max(from);
+        self.tokens.range(from..below).map(|(sequence, _)| *sequence)
+    }
+
     /// The open lease under this sequence, with its token.
     pub fn lease(&self, sequence: Sequence) -> Option<(&Token, &Lease)> {
         let token = self.tokens.get(&sequence)?;
@@ -200,7 +206,7 @@ impl Pool {
     }
 
     /// What stopped hand-outs stops them still after the records were read again.
-    pub fn keep_halts_of(&mut self, before: &Self) {
+    pub fn keep_knowledge_of(&mut self, before: &Self) {
         self.breaches.clone_from(&before.breaches);
         self.key_check = before.key_check;
     }

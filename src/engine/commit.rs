@@ -23,6 +23,9 @@ impl Engine {
         turn: &mut Turn,
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
+        if let Some(error) = turn.broken.take() {
+            return self.reload(&error, turn).await.map(|()| false);
+        }
         let changes = self.pool.take_changes();
         if !changes.is_empty() {
             let group = group(&self.pool, changes, now);

@@ -167,9 +167,9 @@ impl Handle {
     pub async fn leases(&self, from: Sequence, limit: usize) -> Result<Page<LeaseView>, Rejection> {
         let mut open = self
             .inspect(move |engine| {
-                let tokens = engine.pool.tokens_from(from);
-                let leased = tokens.filter_map(|token| engine.open_lease(token.sequence));
-                leased.take(limit + 1).collect::<Vec<_>>()
+                let sequences = engine.pool.leased_from(from);
+                let open = sequences.filter_map(|sequence| engine.open_lease(sequence));
+                open.take(limit + 1).collect::<Vec<_>>()
             })
             .await?;
         // Read after the open ones: a lease that closes in between appears closed, and not twice.

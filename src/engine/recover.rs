@@ -34,6 +34,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let opening = Opening { pid, identity, remember_after };
     let opened = ledger.open(opening.clone()).await?;
     let suspect = opened.suspect_below;
+    clock.continue_from(opened.committed_at);
     let now = clock.now();
     let mut pool = restore(opened, policy.clone(), now);
     let breaches = pool.audit();
@@ -73,7 +74,9 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         under_way: UnderWay::default(),
         holds: super::Holds::default(),
         demand: Demand::default(),
+        chores: super::Chores::new(now),
         free_bytes,
+        key_changes: 0,
         stopping: false,
     };
     engine.take_out_of_use(suspect).await?;
@@ -94,7 +97,7 @@ impl Engine {
                         &mut self.pool,
                         restore(opened, self.policy.clone(), now),
                     );
-                    self.pool.keep_halts_of(&before);
+                    self.pool.keep_knowledge_of(&before);
                     self.free_bytes = self.ledger.reader().usage().free_bytes;
                     let breaches = self.pool.audit();
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
@@ -163,8 +166,8 @@ impl Engine {
         }
     }
 
-    /// Ready tokens that an older past of this ledger may have shown become presumed leases, and
-    /// that is durable before anything is handed out (L1).
+    /// Tokens that a younger state of this ledger may have shown become presumed leases, and that is
+    /// durable before anything is handed out (L1).
     async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
         let Some(below) = suspect else { return Ok(()) };
         let mut presumed = 0;
@@ -190,10 +193,12 @@ impl Engine {
 fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
     let requests = opened.requests.iter();
+    // An older past of itself gives no sequence out again: leases are named after them.
+    let shown = opened.suspect_below.unwrap_or_default();
     let restored = Restored {
         revision: opened.revision,
-        next: opened.next,
-        granted: opened.granted,
+        next: opened.next.max(shown),
+        granted: opened.granted.max(shown),
         tokens: opened.tokens,
         orders: opened.orders,
         pauses: opened.pauses,

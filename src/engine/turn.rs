@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     Bell, Engine, Rejection,
+    commit::unavailable,
     mailbox::{Answer, Call, Inspection, Note},
 };
 use crate::{
@@ -33,6 +34,8 @@ pub(super) struct Turn {
     pub held: Vec<Held>,
     pub events: Vec<Event>,
     inspections: Vec<Inspection>,
+    /// The ledger failed at something else than the commit.
+    pub broken: Option<LedgerError>,
 }
 
 impl Turn {
@@ -64,7 +67,14 @@ impl Engine {
         let now = self.clock.now();
         let mut turn = Turn::default();
         for note in notes.drain(..) {
-            self.take_note(note, now, &mut turn).await?;
+            self.take_note(note, now, &mut turn).await;
+        }
+        for bell in self.chores.overdue(now) {
+            self.ring(bell, now, &mut turn).await;
+        }
+        let key_changes = self.supplier.health().key_changes;
+        if std::mem::replace(&mut self.key_changes, key_changes) != key_changes {
+            let _ = self.decide(&Command::KeyReplaced, now, &mut turn);
         }
         if self.pool.sweep_due(now) {
             let _ = self.decide(&Command::Sweep, now, &mut turn);
@@ -99,12 +109,7 @@ impl Engine {
         Ok(verdict.reply)
     }
 
-    async fn take_note(
-        &mut self,
-        note: Note,
-        now: Timestamp,
-        turn: &mut Turn,
-    ) -> Result<(), LedgerError> {
+    async fn take_note(&mut self, note: Note, now: Timestamp, turn: &mut Turn) {
         let command = match note {
             Note::Registered { order, outcome } => {
                 self.under_way.orders.remove(&order);
@@ -117,9 +122,7 @@ impl Engine {
                 }
                 match outcome {
                     // It never left: that was no try.
-                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => {
-                        return Ok(());
-                    }
+                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => return,
                     Outcome::Settled(()) => Command::Deleted { sequences, done: true },
                     Outcome::Refused(_) | Outcome::Doubtful(_) => {
                         Command::Deleted { sequences, done: false }
@@ -143,24 +146,23 @@ impl Engine {
                 Command::KeyChecked { sequence, found }
             }
             Note::Fact { sequence, fact, answer } => {
-                let result = self.take_fact(sequence, fact, now, turn).await?;
-                turn.hold(answer, Ok(result));
-                return Ok(());
+                let result = self.take_fact(sequence, fact, now, turn).await;
+                turn.hold(answer, result);
+                return;
             }
             Note::Order { command, answer } => {
                 let result = self.decide(&command, now, turn);
                 turn.hold(answer, result.map_err(rejection));
-                return Ok(());
+                return;
             }
             Note::Inspect(inspect) => {
                 turn.inspections.push(inspect);
-                return Ok(());
+                return;
             }
             Note::Bell(bell) => return self.ring(bell, now, turn).await,
         };
         let result = self.decide(&command, now, turn);
         debug_assert!(result.is_ok(), "what came to be known is never refused");
-        Ok(())
     }
 
     async fn take_fact(
@@ -169,7 +171,7 @@ impl Engine {
         fact: Fact,
         now: Timestamp,
         turn: &mut Turn,
-    ) -> Result<Reply, LedgerError> {
+    ) -> Result<Reply, Rejection> {
         let gone =
             self.pool.token(sequence).is_none_or(|token| matches!(token.stage, Stage::Doomed(_)));
         // The newest line may be one of this very group.
@@ -180,18 +182,17 @@ impl Engine {
         {
             Some(line.clone())
         } else {
-            self.ledger.reader().line(sequence).await?
+            self.ledger.reader().line(sequence).await.map_err(|error| {
+                tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
+                unavailable()
+            })?
         };
         let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
         Ok(self.decide(&command, now, turn).unwrap_or(Reply::Fact { news: false }))
     }
 
-    async fn ring(
-        &mut self,
-        bell: Bell,
-        now: Timestamp,
-        turn: &mut Turn,
-    ) -> Result<(), LedgerError> {
+    async fn ring(&mut self, bell: Bell, now: Timestamp, turn: &mut Turn) {
+        self.chores.done(bell, now);
         match bell {
             Bell::Floor => self.free_bytes = self.ledger.reader().usage().free_bytes,
             Bell::Count => {
@@ -200,7 +201,10 @@ impl Engine {
             Bell::Retention => {
                 let _ = self.decide(&Command::Forget, now, turn);
                 let before = now.minus(self.settings.retention);
-                self.ledger.retain(before, self.settings.history_max_lines).await?;
+                let lines_max = self.settings.history_max_lines;
+                if let Err(error) = self.ledger.retain(before, lines_max).await {
+                    turn.broken = Some(error);
+                }
             }
             Bell::Audit => {
                 let breaches = self.pool.audit();
@@ -209,7 +213,6 @@ impl Engine {
                 }
             }
         }
-        Ok(())
     }
 
     fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
@@ -297,7 +300,7 @@ impl Engine {
 
     /// Why waiting would be in vain: nothing is on its way and nothing can come.
     fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
-        if self.pool.census().minted > 0 {
+        if self.pool.settling() || !self.under_way.orders.is_empty() {
             return None;
         }
         let health = self.supplier.health();

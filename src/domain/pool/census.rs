@@ -120,6 +120,11 @@ impl Pool {
         counts
     }
 
+    /// Whether an order was answered and will be Ready by itself.
+    pub fn settling(&self) -> bool {
+        self.orders.values().any(|order| matches!(order.state, OrderState::Settled { .. }))
+    }
+
     /// Since when the oldest doubt stands.
     pub fn oldest_doubt(&self) -> Option<Timestamp> {
         let doubts = self.orders.values().filter_map(|order| match order.state {

@@ -58,6 +58,8 @@ pub enum Command {
         sequence: Sequence,
         found: Option<bool>,
     },
+    /// The key at ARGOS was replaced: it must be seen again that it belongs to our pid.
+    KeyReplaced,
     /// Asks for a count.
     WantCount,
     /// Forgets requests whose leases closed long enough ago (L3).
@@ -75,7 +77,8 @@ pub enum Command {
     Resume {
         activities: Vec<Activity>,
     },
-    /// Ready tokens below this sequence may have been shown (L1): the ledger may be an older past.
+    /// Every token below this sequence may have been shown (L1): the ledger may be an older past, in
+    /// which those that were leased are Ready still, or Minted.
     Suspect {
         below: Sequence,
     },

@@ -1,0 +1,323 @@
+//! What the tests put around an engine: a clock that follows tokio's, a scripted supplier, a memory
+//! ledger, and ways to wait for a state instead of sleeping.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use argospool::{
+    domain::{
+        entropy::Entropy,
+        ids::{Owner, ProjectName, RequestId, TokenId, TokenPrefix},
+        limits::TOKENS_PER_CALL_MAX,
+        liveform::{Form, Query},
+        pool::{Event, Policy, Wanted},
+        refill,
+        time::Timestamp,
+        token::{Grant, Labels, Request},
+    },
+    engine::{Engine, Handle, Parts, Settings, Status},
+    port::{
+        Clock, Condition, Hold, Ledger, LedgerError, Observer, Outcome, Pending, Purpose,
+        Registered, Supplier, SupplierHealth,
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+/// Wall time that follows tokio's clock: under `start_paused` leases and timers move together.
+pub struct SimClock {
+    base: Mutex<Timestamp>,
+    start: tokio::time::Instant,
+}
+
+impl SimClock {
+    pub fn start() -> Arc<Self> {
+        let base = Mutex::new(Timestamp::from_millis(1_800_000_000_000));
+        Arc::new(Self { base, start: tokio::time::Instant::now() })
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        self.base.lock().unwrap().plus(self.start.elapsed())
+    }
+
+    fn continue_from(&self, at: Timestamp) {
+        let now = self.now();
+        let mut base = self.base.lock().unwrap();
+        *base = base.plus(at.since(now));
+    }
+}
+
+/// Repeatable randomness.
+pub struct Counting(pub u64);
+
+impl Entropy for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (self.0 >> 33) as u8;
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Heard {
+    pub events: Mutex<Vec<Event>>,
+}
+
+impl Observer for Heard {
+    fn committed(&self, events: &[Event]) {
+        self.events.lock().unwrap().extend_from_slice(events);
+    }
+
+    fn group(&self, _commands: usize, _took: Duration) {}
+
+    fn waited(&self, _callers: usize, _waited: Duration) {}
+}
+
+/// A call that reached the supplier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Register(Vec<TokenId>),
+    Delete(Vec<TokenId>),
+    Count,
+    Find(TokenId),
+}
+
+/// A supplier that says what it is told to, and remembers what it was asked. Without a script every
+/// call settles.
+pub struct Scripted {
+    state: Mutex<Script>,
+    answered: tokio::sync::Notify,
+}
+
+#[derive(Default)]
+pub struct Script {
+    pub sent: Vec<Sent>,
+    pub registrations: VecDeque<Outcome<Registered>>,
+    pub deletions: VecDeque<Outcome<()>>,
+    pub counts: VecDeque<Outcome<u32>>,
+    pub finds: VecDeque<Outcome<bool>>,
+    pub known: std::collections::BTreeSet<TokenId>,
+    pub condition: Option<Condition>,
+    /// Registrations are not answered while this is set.
+    pub silent: bool,
+    pub key_changes: u64,
+}
+
+impl Scripted {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), answered: tokio::sync::Notify::new() })
+    }
+
+    pub fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap());
+        self.answered.notify_waiters();
+        result
+    }
+
+    pub fn registrations(&self) -> Vec<Vec<TokenId>> {
+        let sent = self.script(|script| script.sent.clone());
+        let register = |sent| match sent {
+            Sent::Register(tokens) => Some(tokens),
+            Sent::Delete(_) | Sent::Count | Sent::Find(_) => None,
+        };
+        sent.into_iter().filter_map(register).collect()
+    }
+
+    pub fn deletions(&self) -> Vec<Vec<TokenId>> {
+        let sent = self.script(|script| script.sent.clone());
+        let delete = |sent| match sent {
+            Sent::Delete(tokens) => Some(tokens),
+            Sent::Register(_) | Sent::Count | Sent::Find(_) => None,
+        };
+        sent.into_iter().filter_map(delete).collect()
+    }
+}
+
+impl Supplier for Scripted {
+    fn admit(&self, _purpose: Purpose) -> Result<(), Hold> {
+        Ok(())
+    }
+
+    fn register(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<Registered>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Register(tokens.clone()));
+            let outcome = script
+                .registrations
+                .pop_front()
+                .unwrap_or(Outcome::Settled(Registered { count: None }));
+            if matches!(outcome, Outcome::Settled(_)) {
+                script.known.extend(tokens);
+            }
+            outcome
+        });
+        Box::pin(async move {
+            loop {
+                let answered = self.answered.notified();
+                if !self.state.lock().unwrap().silent {
+                    return outcome;
+                }
+                answered.await;
+            }
+        })
+    }
+
+    fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Delete(tokens.clone()));
+            let outcome = script.deletions.pop_front().unwrap_or(Outcome::Settled(()));
+            if matches!(outcome, Outcome::Settled(())) {
+                tokens.iter().for_each(|token| {
+                    script.known.remove(token);
+                });
+            }
+            outcome
+        });
+        Box::pin(async move { outcome })
+    }
+
+    fn count(&self) -> Pending<'_, Outcome<u32>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Count);
+            let known = u32::try_from(script.known.len()).unwrap();
+            script.counts.pop_front().unwrap_or(Outcome::Settled(known))
+        });
+        Box::pin(async move { outcome })
+    }
+
+    fn find(&self, token: TokenId) -> Pending<'_, Outcome<bool>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Find(token.clone()));
+            let known = script.known.contains(&token);
+            script.finds.pop_front().unwrap_or(Outcome::Settled(known))
+        });
+        Box::pin(async move { outcome })
+    }
+
+    fn health(&self) -> SupplierHealth {
+        let script = self.state.lock().unwrap();
+        SupplierHealth {
+            condition: script.condition.unwrap_or(Condition::Up),
+            last_success: None,
+            next_attempt: None,
+            budget_remaining: 1_000,
+            batch_limit: TOKENS_PER_CALL_MAX,
+            key_changes: script.key_changes,
+        }
+    }
+}
+
+/// A policy with a small pool and the default times.
+pub fn policy(target: u32, low_water: u32) -> Policy {
+    Policy {
+        refill: refill::Policy::try_new(target, low_water, 500, 4).unwrap(),
+        form: Form::new("https://form.example", "pid_test"),
+        prefix: TokenPrefix::parse("ap-").unwrap(),
+        cap: 100_000,
+        reserve: 0,
+        settle_delay: Duration::from_secs(3),
+        late_copy_delay: Duration::from_secs(120),
+        unused_age_max: None,
+        entry_window: Duration::from_secs(180),
+        session_max: Duration::from_secs(1_800),
+        decided_grace: Duration::from_secs(120),
+        lapsed_grace: Duration::from_secs(1_200),
+        delete_tries_max: 6,
+        cap_pause: Duration::from_secs(120),
+        ttl_max: Duration::from_secs(86_400),
+        request_id_memory: Duration::from_secs(86_400),
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        waiting_max: 8,
+        free_space_min: 0,
+        retention: Duration::from_secs(259_200),
+        history_max_lines: 1_000_000,
+    }
+}
+
+/// A running engine with everything around it in reach.
+pub struct Bench {
+    pub handle: Handle,
+    pub supplier: Arc<Scripted>,
+    pub clock: Arc<SimClock>,
+    pub heard: Arc<Heard>,
+    pub stop: CancellationToken,
+    pub running: tokio::task::JoinHandle<Result<(), LedgerError>>,
+}
+
+impl Bench {
+    pub async fn start(policy: Policy, ledger: impl Ledger + 'static) -> Self {
+        Self::with(policy, ledger, Scripted::new(), SimClock::start()).await
+    }
+
+    pub async fn with(
+        policy: Policy,
+        ledger: impl Ledger + 'static,
+        supplier: Arc<Scripted>,
+        clock: Arc<SimClock>,
+    ) -> Self {
+        let heard = Arc::new(Heard::default());
+        let parts = Parts {
+            project: ProjectName::parse("default").unwrap(),
+            pid: "pid_test".to_owned(),
+            policy,
+            settings: settings(),
+            ledger: Box::new(ledger),
+            supplier: supplier.clone(),
+            clock: clock.clone(),
+            entropy: Box::new(Counting(7)),
+            observer: heard.clone(),
+        };
+        let (engine, handle) = Engine::open(parts).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(engine.run(stop.clone()));
+        Self { handle, supplier, clock, heard, stop, running }
+    }
+
+    /// Waits until the pool looks as wanted. Bounded in pool time, so that a test ends.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        for _ in 0..100_000 {
+            let status = self.handle.status().await.unwrap();
+            if wanted(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never: {what}; last {:?}", self.handle.status().await.unwrap());
+    }
+
+    pub async fn filled(&self) -> Status {
+        self.until("the pool is filled", |status| status.census.ready >= status.target).await
+    }
+
+    /// Ends the engine as a crash would: nothing is finished, nothing is said.
+    pub async fn crash(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
+}
+
+/// What a caller wants. The same number is the same request.
+pub fn wish(handle: &Handle, owner: &str, request: Option<u128>) -> Wanted {
+    let owner = Owner::parse(owner).unwrap();
+    let request = request.map(|number| {
+        let id = RequestId(number);
+        Request {
+            id,
+            key: handle.seal().request_key(&owner, id),
+            digest: handle.seal().digest(b"wish"),
+        }
+    });
+    Wanted {
+        grant: Grant { owner, request, labels: Labels::new() },
+        ttl: Duration::from_secs(600),
+        query: Query::default(),
+    }
+}
