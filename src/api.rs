@@ -29,6 +29,24 @@ pub mod proto {
 
     tonic::include_proto!("argospool.v1");
 
+    /// A lease without its token and its URL.
+    impl std::fmt::Debug for Lease {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Lease")
+                .field("lease_id", &self.lease_id)
+                .field("project", &self.project)
+                .field("state", &self.state())
+                .finish_non_exhaustive()
+        }
+    }
+
+    /// Nothing about a person.
+    impl std::fmt::Debug for LiveformParams {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("LiveformParams(…)")
+        }
+    }
+
     /// The descriptors that the code was generated from.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/argospool.bin"));
 }

@@ -223,6 +223,8 @@ impl Clock for StandClock {
         let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
         BORN.plus(self.started.elapsed() + ahead)
     }
+
+    fn continue_from(&self, _: Timestamp) {}
 }
 
 struct Counter(u64);
@@ -298,6 +300,7 @@ impl Supplier for ScriptedArgos {
             next_attempt: None,
             budget_remaining: 1_000,
             batch_limit: 500,
+            key_changes: 0,
         }
     }
 }

@@ -24,12 +24,10 @@ const SOME_ID: &str = "6b3f2f4e-0d5a-4a53-9c1e-3c6e2f9b1a01";
 
 /// The reason in an error, which has exactly one.
 fn reason(status: &Status) -> String {
-    let details = status.get_error_details_vec();
+    let details = status.get_error_details_vec().into_iter();
     let infos: Vec<_> = details
-        .into_iter()
-        .filter_map(|detail| match detail {
-            tonic_types::ErrorDetail::ErrorInfo(info) => Some(info),
-            _ => None,
+        .filter_map(|detail| {
+            if let tonic_types::ErrorDetail::ErrorInfo(info) = detail { Some(info) } else { None }
         })
         .collect();
     assert_eq!(infos.len(), 1, "{status:?}");

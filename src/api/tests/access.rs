@@ -1,10 +1,18 @@
 use super::*;
-use crate::api::{
-    proto::{
-        GetLeaseRequest, GetStatusRequest, LeaseFilter, ListLeasesRequest, ReleaseLeaseRequest,
-        get_lease_request::Key,
+use crate::{
+    api::{
+        proto::{
+            AuditRequest, GetLeaseRequest, GetStatusRequest, LeaseFilter, ListLeasesRequest,
+            ListTokensRequest, PauseRequest, RefillRequest, ReleaseLeaseRequest, ResumeRequest,
+            get_lease_request::Key,
+        },
+        stand::{STOCK, Stand},
     },
-    stand::Stand,
+    domain::{
+        ids::Sequence,
+        pool::{Fact, FactKind},
+    },
+    port::Clock as _,
 };
 
 fn get(lease_id: &str) -> GetLeaseRequest {
@@ -23,8 +31,6 @@ async fn nobody_is_served_without_a_known_identity() {
     let mut admin = Admin::new(channel);
     let missing = admin.get_status(GetStatusRequest::default()).await;
     assert_eq!(refusal(missing), (Code::Unauthenticated, "IDENTITY_MISSING".to_owned()));
-    let denied = admin.get_status(by("web", GetStatusRequest::default())).await;
-    assert_eq!(refusal(denied), (Code::PermissionDenied, "NOT_ALLOWED".to_owned()));
     admin.get_status(by("ops", GetStatusRequest::default())).await.unwrap();
 }
 
@@ -120,4 +126,67 @@ async fn a_caller_keeps_to_its_projects() {
         assert_eq!(reason(&status), "PROJECT_NOT_FOUND");
         assert!(!status.message().contains("other"), "{status:?}");
     }
+}
+
+#[tokio::test]
+async fn every_order_of_an_admin_needs_the_role() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(callers()).await);
+    let denied = || (Code::PermissionDenied, "NOT_ALLOWED".to_owned());
+    let status = admin.get_status(by("web", GetStatusRequest::default())).await;
+    assert_eq!(refusal(status), denied());
+    let tokens = admin.list_tokens(by("web", ListTokensRequest::default())).await;
+    assert_eq!(refusal(tokens), denied());
+    assert_eq!(refusal(admin.refill(by("web", RefillRequest::default())).await), denied());
+    assert_eq!(refusal(admin.pause(by("web", PauseRequest::default())).await), denied());
+    assert_eq!(refusal(admin.resume(by("web", ResumeRequest::default())).await), denied());
+    assert_eq!(refusal(admin.audit(by("web", AuditRequest::default())).await), denied());
+    stand.until("default", |status| status.pauses.is_empty() && status.leasable == STOCK).await;
+}
+
+#[tokio::test]
+async fn a_presumed_lease_has_no_owner_and_is_shown_to_admins_only() {
+    let stand = Stand::ready().await;
+    let channel = stand.serve(callers()).await;
+    let (mut pool, mut admin) = (Pool::new(channel.clone()), Admin::new(channel));
+    // Somebody uses a token that was never handed out.
+    let ready = stand.handle("default").tokens(Sequence::ZERO, 1, |_| true).await.unwrap();
+    let fact = Fact { kind: FactKind::Started, at: stand.clock.now(), submission: None };
+    stand.handle("default").fact(&ready.items[0].id, fact).await.unwrap();
+
+    let listed = pool.list_leases(by("ops", ListLeasesRequest::default())).await.unwrap();
+    let presumed = listed.into_inner().leases.remove(0);
+    assert!(presumed.presumed && presumed.owner.is_empty());
+    let read = pool.get_lease(by("ops", get(&presumed.lease_id))).await.unwrap();
+    assert_eq!(read.into_inner().lease.unwrap(), presumed);
+    assert!(presumed.url.is_empty() && presumed.token_id.is_empty());
+
+    let listed = pool.list_leases(by("web", ListLeasesRequest::default())).await.unwrap();
+    assert!(listed.into_inner().leases.is_empty());
+    let hidden = pool.get_lease(by("web", get(&presumed.lease_id))).await;
+    assert_eq!(refusal(hidden), (Code::NotFound, "LEASE_NOT_FOUND".to_owned()));
+
+    // A broken promise stops hand-outs, and says what to do.
+    let refused = pool.create_lease(by("web", CreateLeaseRequest::default())).await;
+    assert_eq!(refusal(refused), (Code::Unavailable, "HALTED".to_owned()));
+    let status = admin.get_status(by("ops", GetStatusRequest::default())).await.unwrap();
+    let problem = &status.into_inner().projects[0].problems[0];
+    assert_eq!(problem.reason, "HALTED");
+    assert!(problem.summary.contains("L1") && problem.summary.contains("resume"), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_lease_can_be_printed_without_giving_its_secrets_away() {
+    let stand = Stand::ready().await;
+    let mut pool = Pool::new(stand.serve(Access::default()).await);
+    let params = crate::api::proto::LiveformParams {
+        email: "kim@example.com".to_owned(),
+        ..Default::default()
+    };
+    let request = CreateLeaseRequest { params: Some(params), ..Default::default() };
+    assert!(!format!("{request:?}").contains("kim"));
+    let lease = lease(&mut pool, request).await.unwrap();
+    let printed = format!("{lease:?}");
+    assert!(printed.contains(&lease.lease_id));
+    assert!(!printed.contains(&lease.token_id) && !printed.contains("kim"), "{printed}");
 }
