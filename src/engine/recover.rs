@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Handle, Parts, Vitals, commit, mailbox::Note, waiting::Waiting};
+use super::{Engine, Handle, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting};
 use crate::{
     domain::{
         demand::Demand,
@@ -134,7 +134,7 @@ impl Engine {
             tokio::select! {
                 () = &mut pause => return,
                 Some(call) = self.calls.recv() => {
-                    let _ = call.answer.send(Err(commit::unavailable()));
+                    let _ = call.answer.send(Err(Rejection::unavailable()));
                 }
                 // Questions about the pool have no answer now; what ARGOS said is kept by asking it
                 // again: the state still calls for it.
@@ -159,7 +159,7 @@ impl Engine {
             }
             Note::Found { .. } => self.under_way.finding = false,
             Note::Fact { answer, .. } | Note::Order { answer, .. } => {
-                let _ = answer.send(Err(commit::unavailable()));
+                let _ = answer.send(Err(Rejection::unavailable()));
             }
             // Dropped: whoever asks learns that there is no answer.
             Note::Inspect(_) | Note::Bell(_) => (),

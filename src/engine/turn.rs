@@ -4,7 +4,6 @@ use tokio::time::Instant;
 
 use super::{
     Bell, Engine, Rejection,
-    commit::unavailable,
     mailbox::{Answer, Call, Inspection, Note},
 };
 use crate::{
@@ -184,7 +183,7 @@ impl Engine {
         } else {
             self.ledger.reader().line(sequence).await.map_err(|error| {
                 tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
-                unavailable()
+                Rejection::unavailable()
             })?
         };
         let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
@@ -243,7 +242,7 @@ impl Engine {
     /// Why no caller is served at all at this moment.
     fn closed(&self) -> Option<Rejection> {
         if self.stopping {
-            return Some(draining());
+            return Some(Rejection::draining());
         }
         (self.free_bytes < FREE_SPACE_FLOOR).then(|| {
             let message = "the disk of the ledger is full; free some space, no restart is needed";
@@ -370,11 +369,6 @@ impl Engine {
             self.closed().map(|rejection| rejection.reason)
         }
     }
-}
-
-pub(super) fn draining() -> Rejection {
-    Rejection::new(Reason::Draining, "the daemon is stopping; ask another one")
-        .retry_after(std::time::Duration::from_secs(1))
 }
 
 fn rejection(refusal: Refusal) -> Rejection {
