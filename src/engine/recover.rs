@@ -170,18 +170,21 @@ impl Engine {
     /// durable before anything is handed out (L1).
     async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
         let Some(below) = suspect else { return Ok(()) };
+        let now = self.clock.now();
         let mut presumed = 0;
+        let mut events = Vec::new();
         loop {
-            let now = self.clock.now();
-            let events = fold(&mut self.pool, &Command::Suspect { below }, now);
-            if events.is_empty() {
+            let some = fold(&mut self.pool, &Command::Suspect { below }, now);
+            if some.is_empty() {
                 break;
             }
-            presumed += events.len();
-            let changes = self.pool.take_changes();
-            self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
-            self.observer.committed(&events);
+            presumed += some.len();
+            events.extend(some);
         }
+        // One group: the ledger forgets its suspicion with the first commit after it told.
+        let changes = self.pool.take_changes();
+        self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
+        self.observer.committed(&events);
         tracing::warn!(
             project = %self.project, tokens = presumed,
             "the ledger may be older than what it handed out; its ready tokens were taken out of use"
