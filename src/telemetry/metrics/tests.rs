@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Access, stand::Stand},
-    domain::ids::Sequence,
+    domain::{ids::Sequence, pause::Activity},
 };
 
 /// One line of samples: name, label names, value.
@@ -169,6 +169,23 @@ async fn a_pool_that_is_not_open_has_no_stock_and_says_why() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(!text.contains("argospool_tokens{"), "{text}");
+}
+
+#[tokio::test]
+async fn a_paused_pool_has_tokens_and_none_to_lease() {
+    let stand = Stand::ready().await;
+    let leasing = vec![Activity::Leasing];
+    stand.handle("default").pause(leasing, String::new(), "test".to_owned()).await.unwrap();
+    let text = stand.metrics.render(&stand.pools).await;
+    for line in [
+        "argospool_tokens{project=\"default\",stage=\"ready\"} 20",
+        "argospool_leasable_tokens{project=\"default\"} 0",
+        "argospool_handout_stopped{project=\"default\",reason=\"paused\"} 1",
+        "argospool_paused{activity=\"leasing\",project=\"default\"} 1",
+        "argospool_paused{activity=\"refill\",project=\"default\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[tokio::test]
