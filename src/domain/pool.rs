@@ -113,6 +113,8 @@ pub struct Pool {
 
     // Knowledge.
     count: Option<Count>,
+    /// Ids that are not ours, as the last count told that no call of ours overlapped.
+    foreign: u32,
     count_wanted: Option<Timestamp>,
     count_tried: bool,
     cap_reached: Option<CapReached>,
@@ -205,10 +207,14 @@ impl Pool {
         self.pauses.get(&activity)
     }
 
-    /// What stopped hand-outs stops them still after the records were read again.
+    /// What this process has learned stands after the records were read again: what stopped hand-outs
+    /// stops them still, and what ARGOS holds of others takes room still (C1).
     pub fn keep_knowledge_of(&mut self, before: &Self) {
         self.breaches.clone_from(&before.breaches);
         self.key_check = before.key_check;
+        self.count = before.count;
+        self.foreign = before.foreign;
+        self.cap_reached = before.cap_reached;
     }
 
     pub fn orders(&self) -> impl Iterator<Item = &Order> {

@@ -54,7 +54,13 @@ impl Engine {
                 continue;
             }
             match self.supplier.admit(purpose) {
-                Ok(()) => self.send(effect),
+                Ok(()) => {
+                    let alone = effect == Effect::Count && self.under_way.quiet();
+                    self.send(effect);
+                    if alone {
+                        return;
+                    }
+                }
                 Err(Hold { retry_after }) => *self.holds.of(purpose) = now.plus(retry_after),
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         demand::Demand,
         ids::Sequence,
-        pool::{Command, Policy, Pool, Restored, UnderWay},
+        pool::{Command, Event, Policy, Pool, Restored, UnderWay},
         seal::{LedgerIdentity, Seal},
         time::Timestamp,
     },
@@ -178,7 +178,7 @@ impl Engine {
             if some.is_empty() {
                 break;
             }
-            presumed += some.len();
+            presumed += some.iter().filter(|it| matches!(it, Event::Leased { .. })).count();
             events.extend(some);
         }
         // One group: the ledger forgets its suspicion with the first commit after it told.
@@ -187,7 +187,7 @@ impl Engine {
         self.observer.committed(&events);
         tracing::warn!(
             project = %self.project, tokens = presumed,
-            "the ledger may be older than what it handed out; its ready tokens were taken out of use"
+            "the ledger may be older than what it handed out; what may have been shown was taken out of use"
         );
         Ok(())
     }
@@ -212,7 +212,7 @@ fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     Pool::open(policy, seal, restored, now)
 }
 
-fn fold(pool: &mut Pool, command: &Command, now: Timestamp) -> Vec<crate::domain::pool::Event> {
+fn fold(pool: &mut Pool, command: &Command, now: Timestamp) -> Vec<Event> {
     let events = pool.decide(command, now).map(|verdict| verdict.events).unwrap_or_default();
     for event in &events {
         pool.apply(event);

@@ -348,8 +348,13 @@ impl Engine {
         }
     }
 
-    /// Writes down new orders, so that they are durable before any call leaves (B2).
+    /// Writes down new orders, so that they are durable before any call leaves (B2), and withdraws
+    /// those that do not fit any more (C1).
     fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
+        let orders = self.pool.misfits(&self.under_way);
+        if !orders.is_empty() {
+            let _ = self.decide(&Command::Withdraw { orders }, now, turn);
+        }
         let limit = self.supplier.health().batch_limit;
         let plan = self.pool.plan(now, self.hindrance(), limit);
         for _ in 0..plan.orders {

@@ -3,5 +3,6 @@
 
 mod engine;
 mod ledger;
+mod pool;
 mod simulated_argos;
 mod world;

@@ -42,6 +42,10 @@ pub enum Command {
         order: OrderId,
         attempt: Attempt,
     },
+    /// Gives up orders of which no attempt is under way.
+    Withdraw {
+        orders: Vec<OrderId>,
+    },
     /// A deletion came to its end; `done` only if every id of it is gone for certain.
     Deleted {
         sequences: Vec<Sequence>,

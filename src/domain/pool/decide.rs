@@ -8,10 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Command, Count, Event, KeyCheck, Pool, Refusal, Reply};
 use crate::domain::{
-    ids::Sequence,
+    ids::{OrderId, Sequence},
     invariant::Breach,
     limits::SWEEP_MAX,
-    order::OrderState,
+    order::{Attempt, OrderState},
     pause::{Activity, Pause},
     time::Timestamp,
     token::{Doom, DoomCause, Stage, Token},
@@ -44,6 +44,11 @@ impl Pool {
             Command::Mint { salts } => Ok(Verdict::done(vec![self.mint(salts, now)])),
             Command::Attempted { order, attempt } => {
                 Ok(Verdict::done(self.attempted(*order, *attempt, now)))
+            }
+            Command::Withdraw { orders } => {
+                // As if ARGOS took no call of that size.
+                let withdrawn = |order: &OrderId| self.attempted(*order, Attempt::TooMany, now);
+                Ok(Verdict::done(orders.iter().flat_map(withdrawn).collect()))
             }
             Command::Deleted { sequences, done } => Ok(Verdict::done(vec![if *done {
                 Event::Deleted { sequences: sequences.clone() }
