@@ -13,6 +13,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // The reflection service answers from the same descriptors that the code was generated from.
     fs::write(out.join("argospool.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().build_transport(false).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        // Sorted, so that what is said twice is the same bytes twice.
+        .btree_map(".")
+        // They hold secrets and personal data; src/api.rs prints what may be printed.
+        .skip_debug(["argospool.v1.Lease", "argospool.v1.LiveformParams"])
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,3 +1,222 @@
-//! Composition.
+//! The composition root: the one place where every part meets every other.
+//!
+//! [`World`] is the list of everything that comes from outside and is no setting; `serve` fills it with
+//! the system's clock and randomness, tests with their own. [`start`] builds bottom-up: sockets are
+//! bound first, so that a port in use is known before a ledger is touched, and served at once, so that
+//! probes are answered while the ledgers open.
 
+mod addresses;
 pub mod clock;
+mod edges;
+pub mod entropy;
+mod keys;
+mod policy;
+mod storage;
+
+use std::{error::Error as _, io, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+pub use addresses::{Addresses, BindError};
+pub use keys::Keys;
+pub use policy::Unfit;
+
+use self::{addresses::Listeners, edges::Edges, storage::Storage};
+use crate::{
+    api,
+    argos::{Operation, Surroundings, UnusableOptions},
+    config::{self, LogFormat, Settings},
+    domain::entropy::Entropy,
+    engine::{Engine, Parts, Pools},
+    port::{Clock, LedgerError},
+    supply,
+    task::{Roster, Task},
+    telemetry::{self, Metrics, ProjectMetrics},
+};
+
+/// What this binary is, for `status`, metrics and the first line of the log.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything the daemon takes from outside that is no setting.
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    /// A source of randomness for each part that needs one.
+    pub entropy: fn() -> Box<dyn Entropy>,
+}
+
+impl World {
+    pub fn system() -> Self {
+        Self {
+            clock: Arc::new(clock::SystemClock::start()),
+            entropy: || Box::new(entropy::SystemEntropy),
+        }
+    }
+}
+
+/// Why the daemon did not start, or how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("make the data directory {0}")]
+    DataDir(String, #[source] io::Error),
+    #[error(transparent)]
+    Bind(BindError),
+    #[error(transparent)]
+    Access(api::InvalidAccess),
+    #[error(transparent)]
+    Unfit(Unfit),
+    #[error("project {project}: make a client for ARGOS")]
+    Argos { project: String, source: UnusableOptions },
+    #[error("open the ledger of project {project}")]
+    Ledger { project: String, source: LedgerError },
+    #[error("open the data directory")]
+    Storage(#[source] LedgerError),
+    #[error("write addresses.json")]
+    Addresses(#[source] io::Error),
+    #[error("{0}")]
+    Task(String),
+    #[error("{0} tasks did not end in time and were cut off")]
+    CutOff(usize),
+}
+
+/// Opens the log, once per process.
+pub fn start_log(log: &config::Log) -> Result<(), telemetry::InvalidFilter> {
+    let format = match log.format {
+        LogFormat::Auto => telemetry::Format::Auto,
+        LogFormat::Text => telemetry::Format::Text,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    telemetry::start_log(&log.level, format)
+}
+
+/// A daemon that serves.
+pub struct Daemon {
+    addresses: Addresses,
+    settings: Settings,
+    pools: Arc<Pools>,
+    keys: Keys,
+    roster: Roster,
+    storage: Arc<Storage>,
+}
+
+/// Builds everything and opens the ledgers. Nothing is handed out of a project before its ledger is
+/// open and checked.
+pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> {
+    addresses::make_private(&settings.data_dir)
+        .map_err(|error| Failure::DataDir(settings.data_dir.display().to_string(), error))?;
+    let projects = policy::projects(&settings).map_err(Failure::Unfit)?;
+    let listeners = Listeners::bind(&settings).await.map_err(Failure::Bind)?;
+    let addresses = listeners.addresses(&settings).map_err(Failure::Addresses)?;
+    let pools = Arc::new(Pools::new(projects.iter().map(|project| project.name.clone())));
+    let metrics = Metrics::new(VERSION, option_env!("GIT_SHA").unwrap_or("unknown"));
+    let mut roster = Roster::default();
+    let edges = Edges {
+        settings: &settings,
+        projects: &projects,
+        pools: &pools,
+        metrics: &metrics,
+        clock: &world.clock,
+    };
+    edges.start(listeners, &mut roster).map_err(Failure::Access)?;
+
+    let opening = settings.clone();
+    let storage = tokio::task::spawn_blocking(move || Storage::open(&opening)).await;
+    let storage = storage.map_err(|_| Failure::Task("opening the ledger panicked".to_owned()))?;
+    let storage = Arc::new(storage.map_err(Failure::Storage)?);
+    // The directory is ours from here on, and nobody else's addresses are overwritten.
+    addresses.write(&settings.data_dir).map_err(Failure::Addresses)?;
+
+    let mut keys = Keys::default();
+    for policy::Project { name, settings: project, pool, engine } in projects {
+        let counters = Arc::new(metrics.project(&name));
+        let surroundings = Surroundings {
+            clock: world.clock.clone(),
+            entropy: (world.entropy)(),
+            keys: keys::source(&project.api_key),
+            observer: Arc::new(Calls(counters.clone())),
+        };
+        let supplier = supply::direct(policy::argos(&project), surroundings)
+            .map_err(|source| Failure::Argos { project: name.to_string(), source })?;
+        keys.add(name.clone(), supplier.clone(), &project.api_key);
+        let parts = Parts {
+            project: name.clone(),
+            pid: project.pid,
+            policy: pool,
+            settings: engine,
+            ledger: storage.ledger(&name),
+            supplier,
+            clock: world.clock.clone(),
+            entropy: (world.entropy)(),
+            observer: counters,
+        };
+        let opened = Engine::open(parts).await;
+        let (engine, handle) =
+            opened.map_err(|source| Failure::Ledger { project: name.to_string(), source })?;
+        pools.opened(handle);
+        roster.start(Task::Engine, |stop| async move {
+            engine.run(stop).await.map_err(|error| chain(&error))
+        });
+    }
+    tracing::info!(
+        version = VERSION, grpc = ?addresses.grpc, unix_socket = ?addresses.unix_socket,
+        http = %addresses.http, "serving"
+    );
+    Ok(Daemon { addresses, settings, pools, keys, roster, storage })
+}
+
+impl Daemon {
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    pub fn pools(&self) -> Arc<Pools> {
+        self.pools.clone()
+    }
+
+    /// To read the API keys again.
+    pub fn keys(&self) -> Keys {
+        self.keys.clone()
+    }
+
+    /// Serves until told to stop, or until a part that nothing works without has ended. Finishes what
+    /// was decided, within the grace (S2).
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            why = self.roster.first_to_end() => {
+                tracing::error!(why, "a part of the daemon has ended");
+                Err(Failure::Task(why))
+            }
+        };
+        self.pools.begin_stop();
+        let cut_off = self.roster.stop(self.settings.stop_grace).await;
+        let storage = self.storage;
+        // Whatever was handed in is on the disk when this returns.
+        let _ = tokio::task::spawn_blocking(move || storage.close()).await;
+        Addresses::forget(&self.settings.data_dir);
+        tracing::info!(cut_off, "stopped");
+        match cut_off {
+            0 => ended,
+            cut_off => ended.and(Err(Failure::CutOff(cut_off))),
+        }
+    }
+}
+
+/// Counts the calls of one project's ARGOS client.
+struct Calls(Arc<ProjectMetrics>);
+
+impl crate::argos::Observer for Calls {
+    fn called(&self, operation: Operation, result: &'static str, took: std::time::Duration) {
+        self.0.called(operation.as_str(), result, took);
+    }
+}
+
+/// An error with all its causes, as one sentence.
+fn chain(error: &LedgerError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

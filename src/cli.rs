@@ -1,1 +1,170 @@
-//! To be written.
+//! The command line: arguments in, text and an exit code out.
+//!
+//! Every subcommand but `serve`, `demo` and `simulator` is a client of the daemon and nothing more:
+//! it opens no ledger, knows no ARGOS and decides nothing. Each has a file with its arguments, its
+//! call and its rendering; what they share is `remote` (the way to the daemon), `screen` (what a
+//! reader gets to see), `words` and `json` (how values are written for people and for programs).
+//!
+//! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
+//! URL in any output but that of `lease` (P1).
+
+mod audit;
+mod completions;
+mod config;
+mod demo;
+mod failure;
+mod json;
+mod lease;
+mod leases;
+mod list;
+mod pages;
+mod pause;
+pub mod progress;
+mod refill;
+mod refusal;
+mod release;
+mod remote;
+mod screen;
+mod serve;
+mod show;
+mod simulator;
+mod status;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod words;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use self::{
+    demo::DemoArgs,
+    failure::{Exit, Failure},
+    serve::ServeArgs,
+    simulator::SimulatorArgs,
+};
+use self::{
+    remote::RemoteArgs,
+    screen::{Output, Screen},
+};
+
+use crate::api::proto;
+
+/// Name and text of every variable of the process.
+pub type Environment = Vec<(OsString, OsString)>;
+
+/// Keeps a stock of one-time ARGOS tokens and lends them out as Liveform URLs.
+#[derive(Parser)]
+#[command(name = "argospool", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// How to write what was read
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table, help_heading = "Output")]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the daemon, 4 daemon unreachable.
+Environment: ARGOSPOOL_ADDRESS, ARGOSPOOL_TOKEN_FILE, ARGOSPOOL_TOKEN, NO_COLOR.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// Run simulator and daemon in a temporary directory and walk one token through its life
+    Demo(DemoArgs),
+    /// Run a simulated ARGOS
+    Simulator(SimulatorArgs),
+    /// Show how the pools stand, what they plan, and why they rest
+    Status,
+    /// Lease a token and print its Liveform URL
+    Lease(lease::LeaseArgs),
+    /// Show one lease, without its URL
+    Show(show::ShowArgs),
+    /// List leases, without their URLs
+    List(list::ListArgs),
+    /// List the tokens that hold a slot at ARGOS, without their ids
+    Tokens(tokens::TokensArgs),
+    /// Give back a lease whose URL was never shown to anybody
+    Release(release::ReleaseArgs),
+    /// Look at the stock at once and, on request, order tokens beyond the target
+    Refill(refill::RefillArgs),
+    /// Stop activities until they are resumed; survives a restart
+    Pause(pause::PauseArgs),
+    /// Resume what was paused
+    Resume(pause::ResumeArgs),
+    /// Check every promise that can be checked from the records
+    Audit,
+    /// Check, print or explain the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs one command line to its end. What failed is written to stderr here and nowhere else.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive as errors too. Whoever closed the pipe wants to hear neither.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let screen = Screen::of_process(cli.output, &environment);
+    cli.run(&environment, &screen).await
+}
+
+impl Cli {
+    async fn run(self, environment: &Environment, screen: &Screen) -> Exit {
+        match self.command.run(&self.remote, environment, screen).await {
+            Ok(()) => Exit::Done,
+            Err(failure) => {
+                screen.complain(&failure);
+                failure.exit()
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(
+        self,
+        remote: &RemoteArgs,
+        environment: &Environment,
+        screen: &Screen,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => serve::run(args, environment, screen).await,
+            Self::Demo(args) => demo::run(args, screen).await,
+            Self::Simulator(args) => simulator::run(args, screen).await,
+            Self::Status => status::run(remote.connect(environment).await?, screen).await,
+            Self::Lease(args) => lease::run(args, remote, environment, screen).await,
+            Self::Show(args) => show::run(args, remote.connect(environment).await?, screen).await,
+            Self::List(args) => list::run(args, remote.connect(environment).await?, screen).await,
+            Self::Tokens(args) => {
+                tokens::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Release(args) => {
+                release::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Refill(args) => {
+                refill::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Pause(args) => {
+                pause::pause(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Resume(args) => {
+                pause::resume(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Audit => audit::run(remote.connect(environment).await?, screen).await,
+            Self::Config(command) => config::run(command, environment, screen),
+            Self::Completions(args) => completions::run(&args, screen),
+        }
+    }
+}

@@ -181,7 +181,7 @@ impl Engine {
     fn turn_the_rest_away(&mut self) {
         self.calls.close();
         while let Ok(call) = self.calls.try_recv() {
-            let _ = call.answer.send(Err(turn::draining()));
+            let _ = call.answer.send(Err(Rejection::draining()));
         }
     }
 

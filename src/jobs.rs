@@ -21,6 +21,9 @@ pub struct Schedule {
     pub audit: String,
 }
 
+/// The names of all jobs.
+pub const NAMES: [&str; 4] = ["floor", "count", "retention", "audit"];
+
 /// Told the name of every job that ran.
 pub type OnRun = Arc<dyn Fn(&'static str) + Send + Sync>;
 

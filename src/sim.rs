@@ -20,6 +20,7 @@ mod sealed;
 mod server;
 mod submissions;
 mod token_api;
+mod visitor;
 mod webhooks;
 mod wire;
 mod witness;
@@ -46,6 +47,7 @@ pub use self::{
     liveform::{Decision, ENTRY, Refusal, SESSION},
     project::{Expiration, Overflow, ProjectOptions},
     submissions::{Person, Status},
+    visitor::{Lost, Shown, Visitor},
     webhooks::{Delivery, WebhookSettings},
     wire::{ApiRequest, Exchange, Millis, Reply},
     witness::Counters,

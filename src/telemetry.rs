@@ -1,1 +1,15 @@
-//! To be written.
+//! What the daemon tells about itself: metrics and log lines.
+//!
+//! Counters of the pool are a fold over committed events, so a refused write never counts; gauges are
+//! read from the engines when somebody asks, so a pool that cannot be looked at has none that lie;
+//! requests are counted when they are answered. No label ever holds a token, a lease, a URL, or a
+//! word that somebody outside chose.
+
+mod gauges;
+mod log;
+mod metrics;
+mod project;
+
+pub use log::{Format, InvalidFilter, start_log};
+pub use metrics::Metrics;
+pub use project::ProjectMetrics;

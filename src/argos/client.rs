@@ -14,8 +14,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use reqwest::Method;
-
 use super::{
     judge::{self, Answer, Exchange},
     pace::{Allowance, Impression, Moment, Pace, PacePolicy, pause_of},
@@ -174,21 +172,20 @@ impl Argos {
 
     /// What ARGOS knows about one id; `None` where it does not know it.
     pub async fn look_up(&self, token: &TokenId) -> Outcome<Option<Entry>> {
-        let call = Call::get(Operation::Find, wire::find_query(token));
+        let call = Call::asking(Operation::Find, wire::find_query(token));
         self.call(call, |exchange| judge::find(exchange, token)).await
     }
 
     /// One page of the listing, the first one without a cursor.
     pub async fn list_page(&self, cursor: Option<Cursor>) -> Outcome<Page> {
         let query = cursor.map(|cursor| wire::list_query(&cursor)).unwrap_or_default();
-        self.call(Call::get(Operation::List, query), judge::list).await
+        self.call(Call::asking(Operation::List, query), judge::list).await
     }
 
     /// A call that carries ids. None, or more than ARGOS takes, is turned down here (U1).
     async fn send_batch<T>(
         &self,
         operation: Operation,
-        method: Method,
         mut tokens: Vec<TokenId>,
         judge: impl Fn(Exchange<'_>, usize) -> Outcome<T>,
     ) -> Outcome<T> {
@@ -201,8 +198,8 @@ impl Argos {
         if tokens.len() > TOKENS_PER_CALL_MAX as usize {
             return Outcome::Refused(Refused { cause: RefusedCause::TooMany, retry_after: None });
         }
-        let body = wire::batch_body(&tokens);
-        let call = Call { operation, method, query: String::new(), body: Some(body) };
+        let body = Some(wire::batch_body(&tokens));
+        let call = Call { operation, query: String::new(), body };
         let outcome = self.call(call, |exchange| judge(exchange, tokens.len())).await;
         if let Outcome::Refused(Refused { cause: RefusedCause::TooMany, .. }) = outcome {
             self.batch_limit.fetch_min(smaller(tokens.len()), Ordering::Relaxed);
@@ -288,15 +285,17 @@ impl Supplier for Argos {
     }
 
     fn register(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<Registered>> {
-        Box::pin(self.send_batch(Operation::Register, Method::POST, tokens, judge::register))
+        Box::pin(self.send_batch(Operation::Register, tokens, judge::register))
     }
 
     fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>> {
-        Box::pin(self.send_batch(Operation::Delete, Method::DELETE, tokens, judge::delete))
+        Box::pin(self.send_batch(Operation::Delete, tokens, judge::delete))
     }
 
     fn count(&self) -> Pending<'_, Outcome<u32>> {
-        Box::pin(self.call(Call::get(Operation::Count, wire::COUNT_QUERY.to_owned()), judge::count))
+        Box::pin(
+            self.call(Call::asking(Operation::Count, wire::COUNT_QUERY.to_owned()), judge::count),
+        )
     }
 
     fn find(&self, token: TokenId) -> Pending<'_, Outcome<bool>> {

@@ -97,7 +97,12 @@ impl Transport {
     fn request(&self, call: Call, key: &Secret) -> Option<RequestBuilder> {
         let mut url = self.tokens_url.clone();
         url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
-        let mut request = self.http.request(call.method, url).header(API_KEY, header_of(key)?);
+        let method = match call.operation {
+            Operation::Register => Method::POST,
+            Operation::Delete => Method::DELETE,
+            Operation::Count | Operation::Find | Operation::List => Method::GET,
+        };
+        let mut request = self.http.request(method, url).header(API_KEY, header_of(key)?);
         if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, wire::CONTENT_TYPE).body(body);
         }
@@ -113,14 +118,14 @@ pub fn can_send(key: &Secret) -> bool {
 /// One request in the making.
 pub struct Call {
     pub operation: Operation,
-    pub method: Method,
     pub query: String,
     pub body: Option<String>,
 }
 
 impl Call {
-    pub fn get(operation: Operation, query: String) -> Self {
-        Self { operation, method: Method::GET, query, body: None }
+    /// One without a body.
+    pub fn asking(operation: Operation, query: String) -> Self {
+        Self { operation, query, body: None }
     }
 }
 

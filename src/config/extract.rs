@@ -193,7 +193,6 @@ fn life(of: &Scope<'_>) -> Life {
         session_max: of.get("session_max"),
         decided_grace: of.get("decided_grace"),
         lapsed_grace: of.get("lapsed_grace"),
-        revoked_grace: of.get("revoked_grace"),
         delete_tries_max: of.get("delete_tries_max"),
     }
 }

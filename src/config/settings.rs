@@ -187,7 +187,6 @@ pub struct Life {
     pub session_max: Duration,
     pub decided_grace: Duration,
     pub lapsed_grace: Duration,
-    pub revoked_grace: Duration,
     pub delete_tries_max: u32,
 }
 

@@ -237,7 +237,8 @@ pub(super) const TABLES: &[Table] = &[
             shared("calls_per_second", Kind::Number(0.1, 1_000.0), "5.0", "on average"),
             shared(
                 "calls_burst",
-                Kind::Count(1, 10_000),
+                // Fewer leave nothing to set aside for each purpose.
+                Kind::Count(3, 10_000),
                 "20",
                 "calls that may follow each other at once",
             ),
@@ -409,12 +410,6 @@ pub(super) const TABLES: &[Table] = &[
                 Kind::Duration(seconds(0), hours(24)),
                 "20m",
                 "from a deadline without a sign of use to the deletion",
-            ),
-            shared(
-                "revoked_grace",
-                Kind::Duration(seconds(0), hours(24)),
-                "0s",
-                "from a revocation to the deletion",
             ),
             shared(
                 "delete_tries_max",

@@ -151,6 +151,12 @@ impl Pool {
         self.tokens.range(from..).map(|(_, token)| token)
     }
 
+    /// Sequences from `from` upwards that were leased or may have been; nothing above the mark was.
+    pub fn leased_from(&self, from: Sequence) -> impl Iterator<Item = Sequence> {
+        let below = self.granted.max(from);
+        self.tokens.range(from..below).map(|(sequence, _)| *sequence)
+    }
+
     /// The open lease under this sequence, with its token.
     pub fn lease(&self, sequence: Sequence) -> Option<(&Token, &Lease)> {
         let token = self.tokens.get(&sequence)?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Handle, Parts, Vitals, commit, mailbox::Note, waiting::Waiting};
+use super::{Engine, Handle, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting};
 use crate::{
     domain::{
         demand::Demand,
@@ -135,7 +135,7 @@ impl Engine {
             tokio::select! {
                 () = &mut pause => return,
                 Some(call) = self.calls.recv() => {
-                    let _ = call.answer.send(Err(commit::unavailable()));
+                    let _ = call.answer.send(Err(Rejection::unavailable()));
                 }
                 // Questions about the pool have no answer now; what ARGOS said is kept by asking it
                 // again: the state still calls for it.
@@ -160,7 +160,7 @@ impl Engine {
             }
             Note::Found { .. } => self.under_way.finding = false,
             Note::Fact { answer, .. } | Note::Order { answer, .. } => {
-                let _ = answer.send(Err(commit::unavailable()));
+                let _ = answer.send(Err(Rejection::unavailable()));
             }
             // Dropped: whoever asks learns that there is no answer.
             Note::Inspect(_) | Note::Bell(_) => (),
@@ -171,18 +171,21 @@ impl Engine {
     /// durable before anything is handed out (L1).
     async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
         let Some(below) = suspect else { return Ok(()) };
+        let now = self.clock.now();
         let mut presumed = 0;
+        let mut events = Vec::new();
         loop {
-            let now = self.clock.now();
-            let events = fold(&mut self.pool, &Command::Suspect { below }, now);
-            if events.is_empty() {
+            let some = fold(&mut self.pool, &Command::Suspect { below }, now);
+            if some.is_empty() {
                 break;
             }
-            presumed += events.iter().filter(|it| matches!(it, Event::Leased { .. })).count();
-            let changes = self.pool.take_changes();
-            self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
-            self.observer.committed(&events);
+            presumed += some.iter().filter(|it| matches!(it, Event::Leased { .. })).count();
+            events.extend(some);
         }
+        // One group: the ledger forgets its suspicion with the first commit after it told.
+        let changes = self.pool.take_changes();
+        self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
+        self.observer.committed(&events);
         tracing::warn!(
             project = %self.project, tokens = presumed,
             "the ledger may be older than what it handed out; what may have been shown was taken out of use"

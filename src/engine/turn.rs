@@ -4,7 +4,6 @@ use tokio::time::Instant;
 
 use super::{
     Bell, Engine, Rejection,
-    commit::unavailable,
     dispatch::{NOT_LEARNED, NOT_SENT},
     mailbox::{Answer, Call, Inspection, Note},
 };
@@ -190,7 +189,7 @@ impl Engine {
         } else {
             self.ledger.reader().line(sequence).await.map_err(|error| {
                 tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
-                unavailable()
+                Rejection::unavailable()
             })?
         };
         let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
@@ -249,7 +248,7 @@ impl Engine {
     /// Why no caller is served at all at this moment.
     fn closed(&self) -> Option<Rejection> {
         if self.stopping {
-            return Some(draining());
+            return Some(Rejection::draining());
         }
         (self.free_bytes < FREE_SPACE_FLOOR).then(|| {
             let message = "the disk of the ledger is full; free some space, no restart is needed";
@@ -307,7 +306,7 @@ impl Engine {
     /// Why waiting would be in vain: nothing is on its way and nothing can come. An order that is
     /// written down and cannot leave is not on its way.
     fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
-        if self.pool.ripening() || !self.under_way.orders.is_empty() {
+        if self.pool.settling() || !self.under_way.orders.is_empty() {
             return None;
         }
         let health = self.supplier.health();
@@ -384,11 +383,6 @@ impl Engine {
             self.closed().map(|rejection| rejection.reason)
         }
     }
-}
-
-pub(super) fn draining() -> Rejection {
-    Rejection::new(Reason::Draining, "the daemon is stopping; ask another one")
-        .retry_after(std::time::Duration::from_secs(1))
 }
 
 fn rejection(refusal: Refusal) -> Rejection {

@@ -208,3 +208,18 @@ async fn webhooks_arrive_in_order_and_are_repeated_when_refused() {
     assert_eq!(seen[2]["kyc_result"]["status"], "rejected");
     served.abort();
 }
+
+#[tokio::test]
+async fn a_visitor_walks_from_the_link_to_the_decision_and_is_not_let_in_again() {
+    let (simulator, client) = simulator().await;
+    register(&simulator, &client, &["kyc-0000001a"]).await;
+    let url = format!("{}?pid={PID}&token=kyc-0000001a&userid=u%201", simulator.form_url());
+    let mut visitor = Visitor::new(&simulator.form_url()).unwrap();
+    let welcome = visitor.open(&url).await.unwrap();
+    assert_eq!((welcome.status, welcome.cause), (200, None));
+    let submission = visitor.start(&url).await.unwrap();
+    let decided = visitor.decide(&submission, "approved").await.unwrap();
+    assert!(decided.title.starts_with("You are verified"), "{}", decided.title);
+    assert_eq!(visitor.open(&url).await.unwrap().cause.as_deref(), Some("approved"));
+    simulator.stop().await;
+}

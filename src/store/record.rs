@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::convert::{activity_number, sequence};
 use crate::domain::ids::Malformed;
 
 /// Raised when a reader of the previous version would misread what this one writes.

@@ -13,6 +13,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+mod broken_off;
+mod keys;
+
 use super::*;
 use crate::port::{Condition, Doubtful};
 
@@ -290,193 +293,6 @@ async fn batches_shrink_when_argos_finds_them_too_large() {
     assert_eq!(argos.batch_limit(), 1);
 }
 
-// How calls break off
-
-#[tokio::test]
-async fn a_call_without_a_connection_was_not_sent() {
-    let api_url = Wire::bind().await.api_url;
-    let rig = Rig::new(options(&api_url));
-    assert!(is_refused(&rig.argos.register(tokens(1)).await, RefusedCause::NotSent));
-    assert_eq!(rig.results(), [(Operation::Register, "not_sent")]);
-    assert_eq!(rig.argos.health().condition, Condition::Failing);
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_after_sending_leaves_the_call_unanswered_and_unrepeated() {
-    let wire = Wire::bind().await;
-    let rig = Rig::new(options(&wire.api_url));
-    let (outcome, ()) = tokio::join!(rig.argos.register(tokens(1)), async {
-        drop(wire.next_request().await);
-    });
-    assert!(is_doubtful(&outcome, DoubtfulCause::Unanswered));
-
-    // The next connection that the server sees is that of the next call.
-    let (outcome, ()) = tokio::join!(rig.argos.register(tokens(1)), async {
-        let mut stream = wire.next_request().await;
-        stream.write_all(b"HTTP/1.1 429 \r\ncontent-length: 0\r\n\r\n").await.unwrap();
-    });
-    assert!(is_refused(&outcome, RefusedCause::Throttled));
-}
-
-#[tokio::test]
-async fn a_call_that_is_given_up_leaves_no_open_connection() {
-    let wire = Wire::bind().await;
-    let rig = Rig::new(ArgosOptions {
-        request_timeout: Duration::from_millis(200),
-        ..options(&wire.api_url)
-    });
-    let (outcome, closed) = tokio::join!(rig.argos.register(tokens(1)), async {
-        is_closed(wire.next_request().await).await
-    });
-    assert!(is_doubtful(&outcome, DoubtfulCause::Unanswered));
-    assert!(closed);
-}
-
-#[tokio::test]
-async fn an_answer_that_stops_in_the_middle_is_no_answer() {
-    let wire = Wire::bind().await;
-    let rig = Rig::new(ArgosOptions {
-        request_timeout: Duration::from_millis(200),
-        ..options(&wire.api_url)
-    });
-    let begin = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"success\":true";
-    let (outcome, closed) = tokio::join!(rig.argos.register(tokens(1)), async {
-        let mut stream = wire.next_request().await;
-        stream.write_all(begin).await.unwrap();
-        is_closed(stream).await
-    });
-    assert!(is_doubtful(&outcome, DoubtfulCause::Unanswered));
-    assert!(closed);
-
-    let (outcome, ()) = tokio::join!(rig.argos.register(tokens(1)), async {
-        wire.next_request().await.write_all(begin).await.unwrap();
-    });
-    assert!(is_doubtful(&outcome, DoubtfulCause::Unanswered));
-    assert_eq!(rig.results(), [(Operation::Register, "unanswered"); 2]);
-}
-
-#[tokio::test]
-async fn what_is_no_http_is_no_answer() {
-    let wire = Wire::bind().await;
-    let rig = Rig::new(options(&wire.api_url));
-    let (outcome, ()) = tokio::join!(rig.argos.register(tokens(1)), async {
-        wire.next_request().await.write_all(b"220 mail.example ready\r\n").await.unwrap();
-    });
-    assert!(is_doubtful(&outcome, DoubtfulCause::Unanswered));
-}
-
-#[tokio::test]
-async fn every_call_has_a_connection_of_its_own() {
-    let wire = Wire::bind().await;
-    let rig = Rig::new(options(&wire.api_url));
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"success\":true}";
-    // No connection is ever closed from this side, so a client that kept one would use it again, and
-    // this server would wait for a new one in vain.
-    let mut kept = Vec::new();
-    for _ in 0..3 {
-        let exchange = async {
-            tokio::join!(rig.argos.register(tokens(1)), async {
-                let mut stream = wire.next_request().await;
-                stream.write_all(answer).await.unwrap();
-                stream
-            })
-        };
-        let bound = Duration::from_secs(10);
-        let (outcome, stream) = tokio::time::timeout(bound, exchange).await.unwrap();
-        assert_eq!(outcome, Outcome::Settled(Registered { count: None }));
-        kept.push(stream);
-    }
-    for stream in kept {
-        assert!(is_closed(stream).await);
-    }
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed() {
-    let elsewhere = Server::start(|_| ok(r#"{"success":true}"#)).await;
-    let location = elsewhere.api_url.clone();
-    let server = Server::start(move |_| {
-        (StatusCode::TEMPORARY_REDIRECT, [("location", location.clone())]).into_response()
-    })
-    .await;
-    let Rig { argos, .. } = server.rig();
-    assert!(is_doubtful(&argos.register(tokens(1)).await, DoubtfulCause::Unclear));
-    assert!(is_doubtful(&argos.count().await, DoubtfulCause::Unclear));
-    assert_eq!((server.seen().len(), elsewhere.seen().len()), (2, 0));
-}
-
-#[tokio::test]
-async fn an_endless_answer_is_not_read_to_its_end() {
-    const BYTES: usize = (1 << 20) + 1;
-    let spaces = || Body::from([vec![b' '; BYTES], br#"{"count":7}"#.to_vec()].concat());
-    let server = Server::start(move |_| spaces().into_response()).await;
-    let Rig { argos, .. } = server.rig();
-    assert!(is_doubtful(&argos.count().await, DoubtfulCause::Unclear));
-}
-
-// Keys
-
-#[tokio::test]
-async fn a_refused_key_is_read_again_and_the_next_call_uses_the_new_one() {
-    let server = Server::start(|seen| {
-        if seen.headers["x-api-key"] == "key-0002" {
-            ok(r#"{"success":true,"count":7}"#)
-        } else {
-            (StatusCode::FORBIDDEN, r#"{"message":"Forbidden"}"#).into_response()
-        }
-    })
-    .await;
-    let rig = server.rig();
-    rig.pass(3_600);
-
-    // Nothing else to offer, and then the same one: the circuit stays open.
-    for offered in [None, Some(KEY)] {
-        *rig.next_key.lock().unwrap() = offered;
-        assert!(is_refused(&rig.argos.count().await, RefusedCause::Key));
-        assert_eq!(rig.argos.health().condition, Condition::KeyRefused);
-        assert_eq!(
-            rig.argos.admit(Purpose::Reconcile),
-            Err(Hold { retry_after: Duration::from_secs(30) })
-        );
-    }
-    assert_eq!(rig.argos.key_changes(), 0);
-
-    *rig.next_key.lock().unwrap() = Some("key-0002");
-    assert!(is_refused(&rig.argos.count().await, RefusedCause::Key));
-    assert_eq!(rig.argos.key_changes(), 1);
-    assert_eq!(server.seen().len(), 3, "the refused call is not repeated");
-    assert_eq!(rig.argos.admit(Purpose::Reconcile), Ok(()));
-    assert_eq!(rig.argos.count().await, Outcome::Settled(7));
-    assert_eq!(rig.argos.health().condition, Condition::Up);
-}
-
-#[tokio::test]
-async fn a_refused_address_is_no_reason_to_read_the_key_again() {
-    let deny =
-        r#"{"Message":"User is not authorized to access this resource with an explicit deny"}"#;
-    let server = Server::start(move |_| (StatusCode::FORBIDDEN, deny).into_response()).await;
-    let rig = server.rig();
-    rig.pass(3_600);
-    *rig.next_key.lock().unwrap() = Some("key-0002");
-    assert!(is_refused(&rig.argos.count().await, RefusedCause::Address));
-    assert_eq!(rig.argos.key_changes(), 0);
-    assert_eq!(rig.argos.health().condition, Condition::AddressRefused);
-    assert!(rig.argos.admit(Purpose::Reconcile).is_err());
-    rig.pass(30);
-    assert_eq!(rig.argos.admit(Purpose::Reconcile), Ok(()), "it is tried again");
-}
-
-#[tokio::test]
-async fn a_key_is_replaced_at_run_time_unless_it_cannot_be_sent() {
-    let server = Server::start(|_| ok(r#"{"count":7}"#)).await;
-    let rig = server.rig();
-    for (text, replaced) in [(KEY, false), ("", false), ("two\nlines", false), ("key-0002", true)] {
-        assert_eq!(rig.argos.set_key(Secret::new(text.to_owned())), replaced, "{text:?}");
-    }
-    assert_eq!(rig.argos.count().await, Outcome::Settled(7));
-    assert_eq!(server.seen()[0].headers["x-api-key"], "key-0002");
-}
-
 // What is remembered
 
 #[tokio::test]
@@ -499,8 +315,22 @@ async fn what_argos_asks_for_holds_back_the_calls_after() {
     let health = rig.argos.health();
     assert_eq!((health.condition, health.last_success), (Condition::Throttled, None));
     assert_eq!(health.budget_remaining, 100_000 - 1);
-    assert!(health.next_attempt.is_some_and(|next| next > wall_time()));
+    assert_eq!(health.next_attempt, Some(rig.hands.now().plus(pause)));
     assert_eq!(rig.results(), [(Operation::Register, "throttled")]);
+}
+
+#[tokio::test]
+async fn a_date_to_wait_for_counts_from_the_date_of_the_answer() {
+    let server = Server::start(|_| {
+        let date = ("date", "Sun, 06 Nov 2044 08:49:37 GMT");
+        let wait = ("retry-after", "Sun, 06 Nov 2044 08:50:07 GMT");
+        (StatusCode::SERVICE_UNAVAILABLE, [date, wait]).into_response()
+    })
+    .await;
+    let outcome = server.rig().argos.count().await;
+    let retry_after = Some(Duration::from_secs(30));
+    let cause = DoubtfulCause::Unanswered;
+    assert_eq!(outcome, Outcome::Doubtful(Doubtful { cause, retry_after }));
 }
 
 #[tokio::test]

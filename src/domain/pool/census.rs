@@ -114,8 +114,8 @@ impl Pool {
         counts
     }
 
-    /// Whether an order is settled, so that its tokens become Ready by themselves.
-    pub fn ripening(&self) -> bool {
+    /// Whether an order was answered and will be Ready by itself.
+    pub fn settling(&self) -> bool {
         self.orders.values().any(|order| matches!(order.state, OrderState::Settled { .. }))
     }
 

@@ -121,7 +121,7 @@ fn a_refused_order_keeps_its_ids_and_waits_a_moment() {
     let ids = desk.pool.ids_of_order(order);
     desk.attempt(order, Attempt::Refused);
     assert_eq!(desk.registrations(), []);
-    desk.wait(1);
+    desk.wait(2);
     assert_eq!(desk.registrations(), [order]);
     assert_eq!(desk.pool.ids_of_order(order), ids);
 }

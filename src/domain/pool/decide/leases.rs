@@ -23,7 +23,9 @@ impl Pool {
                 granted.push(known);
                 continue;
             }
-            if let Some(request) = wish.grant.request {
+            if wanted.len() > 1
+                && let Some(request) = wish.grant.request
+            {
                 let (first, digest) = *answered.entry(request.key).or_insert((at, request.digest));
                 if digest != request.digest {
                     return Err(Refusal::RequestIdReused);

@@ -58,7 +58,7 @@ impl Pool {
                 vec![Event::OrderSettled { order: id, ripe }]
             }
             Attempt::Refused => {
-                let not_before = now.plus(Duration::from_secs(1));
+                let not_before = now.plus(Duration::from_secs(2));
                 vec![Event::OrderRefused { order: id, not_before }]
             }
             // Smaller orders take its place. Nobody ever heard of its ids, unless there was doubt.

@@ -1,0 +1,226 @@
+//! Sees every call from outside: counts its answer, and turns a panic into an answer.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tokio::time::Instant;
+use tonic::{
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::{Layer, Service};
+
+use super::{proto, status};
+use crate::telemetry::Metrics;
+
+/// Stands in the labels of a call to a method that nobody wrote.
+const OTHER: &str = "other";
+
+/// Puts [`Observed`] around a service.
+#[derive(Clone)]
+pub(super) struct Observe {
+    metrics: Arc<Metrics>,
+    methods: Arc<Methods>,
+}
+
+/// By path.
+type Methods = BTreeMap<String, (String, String)>;
+
+impl Observe {
+    /// Makes the series of every method there is.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let methods = methods();
+        let codes = status::all_codes();
+        for (service, method) in methods.values() {
+            metrics.expect_method(service, method, &codes);
+        }
+        metrics.expect_method(OTHER, OTHER, &codes);
+        Self { metrics, methods: Arc::new(methods) }
+    }
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, observe: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Observed<S> {
+    inner: S,
+    observe: Observe,
+}
+
+impl<S> Service<Request<Body>> for Observed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let mut sight = Sight {
+            observe: self.observe.clone(),
+            path: request.uri().path().to_owned(),
+            began: Instant::now(),
+            code: status::label_of_abandoned(),
+        };
+        Box::pin(async move {
+            let mut answer = Box::pin(async move { inner.call(request).await });
+            let outcome = poll_fn(|cx| {
+                let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+                polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+            })
+            .await;
+            let response = match outcome {
+                Some(Ok(response)) => response,
+                None => {
+                    tracing::error!("request panicked");
+                    sight.observe.metrics.panicked();
+                    status::panicked().into_http()
+                }
+            };
+            // An error has no body, so its code is a header; what has a body went well so far.
+            let code = response.headers().get("grpc-status");
+            sight.answered(status::label_of(code.map_or(b"0", |code| code.as_bytes())));
+            Ok(response)
+        })
+    }
+}
+
+/// One call under observation. It is counted when it is over, also if its caller went away.
+struct Sight {
+    observe: Observe,
+    path: String,
+    began: Instant,
+    code: &'static str,
+}
+
+impl Sight {
+    fn answered(&mut self, code: &'static str) {
+        self.code = code;
+    }
+}
+
+impl Drop for Sight {
+    fn drop(&mut self) {
+        let known = self.observe.methods.get(&self.path);
+        let (service, method) =
+            known.map_or((OTHER, OTHER), |(service, method)| (service.as_str(), method.as_str()));
+        self.observe.metrics.handled(service, method, self.code, self.began.elapsed());
+    }
+}
+
+/// Every method of ours, and of the health service.
+fn methods() -> Methods {
+    let mut methods = Methods::new();
+    for set in [proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET] {
+        let set = FileDescriptorSet::decode(set).expect("descriptors that the build wrote");
+        for file in &set.file {
+            for service in &file.service {
+                let name = format!("{}.{}", file.package(), service.name());
+                for method in &service.method {
+                    let path = format!("/{name}/{}", method.name());
+                    methods.insert(path, (name.clone(), method.name().to_owned()));
+                }
+            }
+        }
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Inner(fn() -> Response<Body>);
+
+    impl Service<Request<Body>> for Inner {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            let answer = self.0;
+            Box::pin(async move { Ok(answer()) })
+        }
+    }
+
+    fn call(metrics: &Arc<Metrics>, path: &str, answer: fn() -> Response<Body>) -> Observing {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        Observe::new(metrics.clone()).layer(Inner(answer)).call(request)
+    }
+
+    type Observing = <Observed<Inner> as Service<Request<Body>>>::Future;
+
+    async fn text(metrics: &Metrics) -> String {
+        metrics.render(&crate::engine::Pools::new([])).await
+    }
+
+    const METHOD: &str = "/argospool.v1.AdminService/Audit";
+
+    fn counted(code: &str) -> String {
+        format!(
+            "grpc_server_handled_total{{grpc_code=\"{code}\",grpc_method=\"Audit\",\
+             grpc_service=\"argospool.v1.AdminService\"}} 1\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_answer() {
+        let metrics = Metrics::new("1", "r");
+        let answer = call(&metrics, METHOD, || panic!("on purpose")).await.unwrap();
+        let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+        let text = text(&metrics).await;
+        assert!(text.contains("argospool_panics_total 1\n"), "{text}");
+        assert!(text.contains(&counted("Internal")), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_caller_went_away_is_counted_too() {
+        let metrics = Metrics::new("1", "r");
+        drop(call(&metrics, METHOD, || Response::new(Body::empty())));
+        let text = text(&metrics).await;
+        assert!(text.contains(&counted("Canceled")), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_method_that_nobody_wrote_makes_no_label() {
+        let metrics = Metrics::new("1", "r");
+        call(&metrics, "/made.Up/Name", || Response::new(Body::empty())).await.unwrap();
+        let text = text(&metrics).await;
+        assert!(!text.contains("made"), "{text}");
+        let other = "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"other\",grpc_service=\"other\"} 1\n";
+        assert!(text.contains(other), "{text}");
+    }
+}

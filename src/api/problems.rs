@@ -1,0 +1,142 @@
+//! What a person should know or do about a project: one sentence each, with the next step in it.
+
+use super::{convert, proto};
+use crate::{
+    domain::{
+        fault::Reason,
+        ids::ProjectName,
+        pool::KeyCheck,
+        refill::{Hindrance, Rest},
+        time::Timestamp,
+    },
+    engine::Status,
+    port::Condition,
+};
+
+/// Everything that is not as it should be, the worst first; empty when all is well.
+pub(super) fn of(status: &Status) -> Vec<proto::Problem> {
+    let mut problems = Vec::new();
+    let mut tell = |reason: &str, summary: String, since: Option<Timestamp>| {
+        problems.push(proto::Problem {
+            reason: reason.to_owned(),
+            summary,
+            since_time: since.map(convert::timestamp),
+            runbook: String::new(),
+        });
+    };
+    for breach in &status.breaches {
+        let then = if breach.promise.stops_hand_outs() {
+            "hand-outs stopped: find the cause, then resume leasing"
+        } else {
+            "find the cause, then resume leasing to clear this"
+        };
+        tell(Reason::Halted.as_str(), format!("Promise {breach}; {then}."), None);
+    }
+    if status.key_check == KeyCheck::Failed {
+        let summary = "ARGOS does not know tokens that this ledger registered: API key and pid \
+                       belong to different projects; correct one of them, then resume leasing.";
+        tell("KEY_MISMATCH", summary.to_owned(), None);
+    }
+    if status.stopped == Some(Reason::LedgerUnavailable) {
+        let summary = "The disk of the ledger is full: free some space; no restart is needed.";
+        tell(Reason::LedgerUnavailable.as_str(), summary.to_owned(), None);
+    } else if status.plan.rest == Some(Rest::Hindered(Hindrance::DiskSpace)) {
+        let summary = "The disk of the ledger is nearly full and nothing is ordered: free some \
+                       space; hand-outs go on.";
+        tell("DISK_SPACE", summary.to_owned(), None);
+    }
+    for (activity, pause) in &status.pauses {
+        let summary = format!(
+            "{} is paused by {}: resume it when the reason is gone.",
+            activity.as_str(),
+            pause.by
+        );
+        tell(Reason::Paused.as_str(), summary, Some(pause.since));
+    }
+    if let Some((reason, summary)) = argos(status) {
+        tell(reason, summary.to_owned(), status.supplier.last_success);
+    }
+    stock(status, &mut tell);
+    problems
+}
+
+/// A project that cannot be looked at.
+pub(super) fn dark(project: &ProjectName, reason: Reason) -> proto::ProjectStatus {
+    let summary = if reason == Reason::Starting {
+        "The ledger is being opened: wait, or read the log if this lasts."
+    } else if reason == Reason::Draining {
+        "The daemon is stopping: ask another one, or wait for its successor."
+    } else {
+        "The ledger does not answer: look at its disk, and at the log."
+    };
+    let problem = proto::Problem {
+        reason: reason.as_str().to_owned(),
+        summary: summary.to_owned(),
+        ..proto::Problem::default()
+    };
+    proto::ProjectStatus {
+        project: project.as_str().to_owned(),
+        problems: vec![problem],
+        ..proto::ProjectStatus::default()
+    }
+}
+
+fn argos(status: &Status) -> Option<(&'static str, &'static str)> {
+    match status.supplier.condition {
+        Condition::Up | Condition::Failing if status.at_cap => Some((
+            Reason::CapReached.as_str(),
+            "ARGOS is full: delete foreign tokens there, or lower the target of other daemons.",
+        )),
+        Condition::Up => None,
+        Condition::Failing => Some((
+            "ARGOS_FAILING",
+            "Calls to ARGOS fail: nothing to do yet, calls are repeated by themselves.",
+        )),
+        Condition::Down => Some((
+            Reason::ArgosDown.as_str(),
+            "ARGOS does not answer: check the network and ARGOS's status page; calls are tried \
+             again by themselves.",
+        )),
+        Condition::KeyRefused => Some((
+            Reason::ArgosKeyRefused.as_str(),
+            "ARGOS refuses the API key: put the right one into the key file; it is read again by \
+             itself.",
+        )),
+        Condition::AddressRefused => Some((
+            Reason::ArgosAddressRefused.as_str(),
+            "ARGOS refuses the address of this host: add it to the whitelist of the project.",
+        )),
+        Condition::Throttled => Some((
+            "ARGOS_THROTTLED",
+            "ARGOS asks for fewer calls: lower calls_per_second if this lasts.",
+        )),
+    }
+}
+
+fn stock(status: &Status, tell: &mut impl FnMut(&str, String, Option<Timestamp>)) {
+    if status.stopped.is_none() && status.leasable == 0 {
+        let summary = "No token is ready: callers wait or are refused until ARGOS has registered \
+                       more; see the plan for what holds it back.";
+        tell(Reason::PoolEmpty.as_str(), summary.to_owned(), None);
+    }
+    if status.supplier.budget_remaining == 0 {
+        let summary = "The calls of the day are used up: raise calls_per_day, or wait for \
+                       midnight UTC.";
+        tell("BUDGET_SPENT", summary.to_owned(), None);
+    }
+    if status.stuck > 0 {
+        let summary = format!(
+            "{} tokens could not be deleted at ARGOS: they hold slots; read the log for the answers.",
+            status.stuck
+        );
+        tell("STUCK_TOKENS", summary, None);
+    }
+    if status.foreign > 0 {
+        let summary = format!(
+            "ARGOS counts {} tokens that are not of this ledger: somebody else fills the project; \
+             they are never touched.",
+            status.foreign
+        );
+        tell("FOREIGN_TOKENS", summary, status.count.map(|count| count.at));
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the ledgers of all projects live.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    config::{self, LedgerKind},
+    domain::ids::ProjectName,
+    port::{Ledger, LedgerError},
+    store::{
+        memory::Memory,
+        sled::{Settings, Volume},
+    },
+};
+
+/// One data directory, or memory that is lost at exit.
+pub(super) enum Storage {
+    Sled(Volume),
+    Memory(Mutex<BTreeMap<ProjectName, Memory>>),
+}
+
+impl Storage {
+    /// Blocks while sled reads its file.
+    pub(super) fn open(settings: &config::Settings) -> Result<Self, LedgerError> {
+        match settings.ledger.kind {
+            LedgerKind::Memory => Ok(Self::Memory(Mutex::default())),
+            LedgerKind::Sled => {
+                let at = Settings::at(&settings.data_dir);
+                let at = Settings { cache_bytes: settings.ledger.cache_bytes, ..at };
+                Volume::open(at).map(Self::Sled)
+            }
+        }
+    }
+
+    pub(super) fn ledger(&self, project: &ProjectName) -> Box<dyn Ledger> {
+        match self {
+            Self::Sled(volume) => Box::new(volume.ledger(project)),
+            Self::Memory(disks) => {
+                let mut disks = disks.lock().unwrap_or_else(PoisonError::into_inner);
+                Box::new(disks.entry(project.clone()).or_default().twin())
+            }
+        }
+    }
+
+    /// After this nothing is written any more. Blocks until what was handed in is on the disk.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Sled(volume) => volume.close(),
+            Self::Memory(_) => (),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `lease`: takes a token out of the pool. The one command that prints a URL (P1).
+//!
+//! Every request has an id, chosen here when the caller brings none, and it is told whenever the
+//! answer may have been lost: repeated with the same id, the daemon gives the same lease (L3).
+
+use std::{fmt::Write as _, time::Duration};
+
+use clap::Args;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Environment, Failure, json,
+    proto::{BatchCreateLeasesRequest, CreateLeaseRequest, Lease, LiveformParams},
+    remote::{Remote, RemoteArgs},
+    screen::{Output, Screen, Tone},
+    words,
+};
+
+/// What one call may ask for, and the daemon gives.
+const BATCH_MAX: u16 = 500;
+
+#[derive(Args)]
+pub(super) struct LeaseArgs {
+    /// E-mail address, filled in for the person
+    #[arg(long)]
+    email: Option<String>,
+    /// Your own id of the person; ARGOS returns it with the result
+    #[arg(long)]
+    userid: Option<String>,
+    /// Free field that ARGOS returns with the result
+    #[arg(long)]
+    cf1: Option<String>,
+    /// As cf1
+    #[arg(long)]
+    cf2: Option<String>,
+    /// As cf1
+    #[arg(long)]
+    cf3: Option<String>,
+    /// Language of the Liveform, such as ko or en
+    #[arg(long)]
+    lang: Option<String>,
+    /// How long the URL may stay unused, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// How long to wait for a token while the pool is empty; 0s: not at all
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+    /// Label for your own use; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = words::pair)]
+    labels: Vec<(String, String)>,
+    /// UUID of the request, to ask again for a lease whose answer was lost; once per lease
+    #[arg(long = "request-id", value_name = "UUID")]
+    request_ids: Vec<Uuid>,
+    /// How many tokens to lease, all or none
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(BATCH_MAX)))]
+    count: Option<u16>,
+    /// Print nothing but the URL, one per line
+    #[arg(long)]
+    url_only: bool,
+}
+
+pub(super) async fn run(
+    args: LeaseArgs,
+    remote: &RemoteArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    if args.url_only && screen.output == Output::Json {
+        return Err(Failure::usage("--url-only and --output json cannot both be had"));
+    }
+    let request_ids = args.request_ids()?;
+    let remote = remote.connect(environment).await?.allowing(args.wait.unwrap_or_default());
+    let leases = match call(&args, &request_ids, &remote).await {
+        Ok(leases) => leases,
+        Err(failure) if failure.is_doubtful() => {
+            let ids: Vec<_> = request_ids.iter().map(|id| format!("--request-id {id}")).collect();
+            return Err(failure.hint(format!("to get what it gave: {}", ids.join(" "))));
+        }
+        Err(failure) => return Err(failure),
+    };
+    if screen.output == Output::Table && (args.url_only || !screen.terminal) {
+        let urls: String = leases.iter().map(|lease| format!("{}\n", lease.url)).collect();
+        screen.print(&urls)?;
+        if !args.url_only {
+            screen.remark(&remarks(&leases));
+        }
+        return Ok(());
+    }
+    screen.answer(|| to_json(&leases), || render(&leases, screen))
+}
+
+async fn call(
+    args: &LeaseArgs,
+    request_ids: &[Uuid],
+    remote: &Remote,
+) -> Result<Vec<Lease>, Failure> {
+    let wait = args.wait.map(words::to_proto);
+    if let [request_id] = request_ids {
+        let message = CreateLeaseRequest { wait, ..args.message(remote, *request_id) };
+        let answer = remote.pool().create_lease(remote.request(message)).await?.into_inner();
+        return Ok(answer.lease.into_iter().collect());
+    }
+    let requests = request_ids.iter().map(|id| args.message(remote, *id)).collect();
+    let message = BatchCreateLeasesRequest { project: remote.project.clone(), wait, requests };
+    let answer = remote.pool().batch_create_leases(remote.request(message)).await?;
+    Ok(answer.into_inner().leases)
+}
+
+impl LeaseArgs {
+    /// One id per lease: the ones given, else fresh ones.
+    fn request_ids(&self) -> Result<Vec<Uuid>, Failure> {
+        let count = usize::from(self.count.unwrap_or(1));
+        let given = self.request_ids.len();
+        if given == 0 {
+            return Ok((0..count).map(|_| Uuid::new_v4()).collect());
+        }
+        if given > usize::from(BATCH_MAX) || self.count.is_some() && given != count {
+            return Err(Failure::usage(format!(
+                "one --request-id per lease: {given} given, {count} to lease, at most {BATCH_MAX}"
+            )));
+        }
+        Ok(self.request_ids.clone())
+    }
+
+    /// The request without its wait, which belongs to the whole call.
+    fn message(&self, remote: &Remote, request_id: Uuid) -> CreateLeaseRequest {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        CreateLeaseRequest {
+            project: remote.project.clone(),
+            request_id: request_id.to_string(),
+            ttl: self.ttl.map(words::to_proto),
+            wait: None,
+            params: Some(LiveformParams {
+                email: text(&self.email),
+                userid: text(&self.userid),
+                cf1: text(&self.cf1),
+                cf2: text(&self.cf2),
+                cf3: text(&self.cf3),
+                lang: text(&self.lang),
+            }),
+            labels: self.labels.iter().cloned().collect(),
+        }
+    }
+}
+
+/// What is worth knowing about leases whose URLs went down a pipe.
+fn remarks(leases: &[Lease]) -> String {
+    let line =
+        |lease: &Lease| format!("lease {}, request id {}\n", lease.lease_id, lease.request_id);
+    leases.iter().map(line).collect()
+}
+
+fn render(leases: &[Lease], screen: &Screen) -> String {
+    let mut text = String::new();
+    for lease in leases {
+        let expires = words::when(lease.expire_time.as_ref(), screen.now);
+        let facts = format!(
+            "lease {}, request id {}, unused it closes {expires}",
+            lease.lease_id, lease.request_id
+        );
+        // A closed lease is replayed without its URL.
+        let url = if lease.url.is_empty() { "(closed: its URL is gone)" } else { &lease.url };
+        let _ = writeln!(text, "{}", screen.paint(Tone::Plain, url));
+        let _ = writeln!(text, "{}", screen.paint(Tone::Quiet, &facts));
+    }
+    text
+}
+
+fn to_json(leases: &[Lease]) -> Value {
+    let with_url = |lease: &Lease| {
+        let mut value = json::lease(lease);
+        value["url"] = Value::from(lease.url.as_str());
+        value
+    };
+    json!({ "leases": json::each(leases, with_url) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! `simulator`: a simulated ARGOS to develop and drill against.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, screen::Screen};
+use crate::sim::{ProjectOptions, Simulator, SimulatorOptions};
+
+#[derive(Args)]
+pub struct SimulatorArgs {
+    /// Where it listens; port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8099")]
+    pub listen: SocketAddr,
+    /// The project it plays
+    #[arg(long, default_value = "pid_demo")]
+    pub pid: String,
+    /// Tokens its pool may hold
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub cap: usize,
+    /// How long every REST answer takes, such as 100ms
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub latency: Duration,
+    /// Where webhooks go; http:// only
+    #[arg(long, value_name = "URL")]
+    pub webhook_url: Option<String>,
+}
+
+impl SimulatorArgs {
+    fn options(self) -> SimulatorOptions {
+        let Self { listen, pid, cap, latency, webhook_url } = self;
+        let project = ProjectOptions { pid, cap, webhook_url, ..ProjectOptions::default() };
+        SimulatorOptions { listen, projects: vec![project], latency }
+    }
+}
+
+/// Runs until it is told to stop.
+pub(super) async fn run(args: SimulatorArgs, screen: &Screen) -> Result<(), Failure> {
+    let listen = args.listen;
+    if !listen.ip().is_loopback() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the simulator listens on loopback only: its control side asks nobody who they are",
+        ));
+    }
+    let cannot = |error| Failure::failed(format!("cannot watch for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let options = args.options();
+    let project = options.projects.first().cloned().unwrap_or_default();
+    let simulator = Simulator::start(options).await.map_err(|error| {
+        Failure::failed(format!("cannot listen on {listen}"))
+            .fact("cause", error.to_string())
+            .hint("--listen 127.0.0.1:0 takes any port that is free")
+    })?;
+    screen.print(&greeting(&simulator, &project))?;
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    simulator.stop().await;
+    Ok(())
+}
+
+/// How a daemon finds it. The key is made up and public, so it may be shown.
+fn greeting(simulator: &Simulator, project: &ProjectOptions) -> String {
+    let ProjectOptions { pid, api_key, .. } = project;
+    let (api_url, form_url) = (simulator.api_url(), simulator.form_url());
+    format!(
+        "\
+simulated ARGOS on {address}; Ctrl-C ends it
+
+  REST      {api_url}
+  Liveform  {form_url}
+  control   {form_url}/_sim/state
+
+a daemon for it:
+
+  ARGOS_PROJECT_ID={pid} ARGOS_API_KEY={api_key} argospool serve \\
+    --set projects.default.argos.api_url={api_url} \\
+    --set projects.default.liveform.base_url={form_url}
+",
+        address = simulator.address(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_greeting_is_a_configuration_that_loads() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = SimulatorOptions::default();
+        let project = options.projects[0].clone();
+        let simulator = Simulator::start(options).await.unwrap();
+        let text = greeting(&simulator, &project);
+        let mut sources = crate::config::Sources::default();
+        for word in text.split_whitespace() {
+            if let Some((key, value)) = word.split_once('=') {
+                if key.starts_with("ARGOS_") {
+                    sources.environment.push((key.into(), value.into()));
+                } else {
+                    sources.overrides.push((key.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        assert_eq!((sources.environment.len(), sources.overrides.len()), (2, 2), "{text}");
+        let loaded = crate::config::load(&sources);
+        assert!(loaded.is_ok(), "{:?}", loaded.err());
+        simulator.stop().await;
+    }
+}

@@ -1,0 +1,225 @@
+//! The receiver of webhooks: thin on purpose.
+//!
+//! It decides whom to believe and which pool is meant; what the news means is for the pool to judge,
+//! because webhooks arrive twice, late and out of order. ARGOS hears 200 only when what it told is
+//! durable (W1), or when it does not concern us; anything that it should send again is a 503.
+
+mod notice;
+mod source;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Path, Request, State},
+    http::StatusCode,
+    routing::post,
+};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::{sync::Semaphore, time::timeout};
+
+use self::notice::{Notice, Trigger};
+pub use self::source::Allow;
+use crate::{
+    domain::{ids::ProjectName, secret::Secret},
+    engine::{Heard, Pools},
+    port::Clock,
+    telemetry::Metrics,
+};
+
+/// Webhooks that are read at the same time; each may be as long as a body may be.
+const AT_ONCE: usize = 64;
+/// How long a sender may take to send one.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the receiver is made of.
+pub struct ReceiverParts {
+    pub pools: Arc<Pools>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// The last part of the path, for each project that takes webhooks; more than one while they
+    /// are changed.
+    pub secrets: Vec<(ProjectName, Secret)>,
+    /// Addresses that may send.
+    pub allowed: Allow,
+    /// Addresses whose word about the sender's address is believed.
+    pub trusted_proxies: Allow,
+    pub body_max: usize,
+    /// How long ARGOS waits for us, less its way.
+    pub answer_timeout: Duration,
+}
+
+/// Takes webhooks.
+struct Receiver {
+    parts: ReceiverParts,
+    hashes: Vec<(ProjectName, [u8; 32])>,
+    places: Semaphore,
+}
+
+/// The route for webhooks.
+pub fn webhooks(parts: ReceiverParts) -> Router {
+    parts.metrics.expect_webhooks(parts.pools.projects(), &End::all_labels());
+    let hashes = parts.secrets.iter().map(|(project, secret)| {
+        (project.clone(), Sha256::digest(secret.expose().as_bytes()).into())
+    });
+    let hashes = hashes.collect();
+    let receiver = Receiver { parts, hashes, places: Semaphore::new(AT_ONCE) };
+    Router::new().route("/webhooks/argos/{secret}", post(receive)).with_state(Arc::new(receiver))
+}
+
+async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(secret): Path<String>,
+    request: Request,
+) -> StatusCode {
+    let metrics = &receiver.parts.metrics;
+    let headers = request.headers();
+    let source = source::of(peer.ip(), headers, &receiver.parts.trusted_proxies);
+    if !(receiver.parts.allowed)(source) {
+        metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
+        return End::WrongSource.code();
+    }
+    let Some(project) = receiver.project(&secret) else {
+        metrics.webhook(None, Trigger::None.as_str(), End::WrongSecret.as_str());
+        return End::WrongSecret.code();
+    };
+    let (trigger, end) = receiver.take(project, request.into_body()).await;
+    metrics.webhook(Some(project), trigger.as_str(), end.as_str());
+    end.code()
+}
+
+impl Receiver {
+    /// Looks at every secret, found or not, so that time tells nothing.
+    fn project(&self, secret: &str) -> Option<&ProjectName> {
+        let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let mut found = None;
+        for (project, expected) in &self.hashes {
+            if bool::from(expected.ct_eq(&hash)) {
+                found = Some(project);
+            }
+        }
+        found
+    }
+
+    async fn take(&self, project: &ProjectName, body: Body) -> (Trigger, End) {
+        let Ok(_place) = self.places.try_acquire() else {
+            return (Trigger::None, End::Unavailable);
+        };
+        let bytes = match timeout(BODY_TIMEOUT, to_bytes(body, self.parts.body_max)).await {
+            Ok(Ok(bytes)) => bytes,
+            // The body was cut off by its sender, or by us: both look alike here.
+            Ok(Err(_)) => return (Trigger::None, End::TooLarge),
+            Err(_) => return (Trigger::None, End::Malformed),
+        };
+        let now = self.parts.clock.now();
+        let (trigger, notice) = notice::read(&bytes, now);
+        let (token, fact) = match notice {
+            Notice::Fact { token, fact } => (token, fact),
+            Notice::Unrelated => return (trigger, End::Ignored),
+            Notice::NoToken => return (trigger, End::NoToken),
+            Notice::Foreign => return (trigger, End::Foreign),
+            Notice::Sealed => {
+                tracing::warn!(%project, "webhook is sealed and cannot be opened");
+                return (trigger, End::Sealed);
+            }
+            Notice::Malformed => return (trigger, End::Malformed),
+        };
+        // An engine that finishes takes facts still, so the pool is not asked whether it stops.
+        let open = self.parts.pools.open().find(|handle| handle.project() == project);
+        let Some(handle) = open else { return (trigger, End::Unavailable) };
+        let end = match timeout(self.parts.answer_timeout, handle.fact(&token, fact)).await {
+            Ok(Ok(Heard::News)) => End::Recorded,
+            Ok(Ok(Heard::Known)) => End::Known,
+            Ok(Ok(Heard::Foreign)) => End::Foreign,
+            Ok(Err(_)) | Err(_) => End::Unavailable,
+        };
+        (trigger, end)
+    }
+}
+
+/// What became of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Committed.
+    Recorded,
+    /// Known already.
+    Known,
+    /// About a token that is not ours.
+    Foreign,
+    /// About no token.
+    NoToken,
+    /// Moves no token.
+    Ignored,
+    /// Cannot be committed at this moment.
+    Unavailable,
+    Sealed,
+    Malformed,
+    TooLarge,
+    WrongSource,
+    WrongSecret,
+}
+
+impl End {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Known => "known",
+            Self::Foreign => "foreign",
+            Self::NoToken => "no_token",
+            Self::Ignored => "ignored",
+            Self::Unavailable => "unavailable",
+            Self::Sealed => "sealed",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::WrongSource => "wrong_source",
+            Self::WrongSecret => "wrong_secret",
+        }
+    }
+
+    const fn code(self) -> StatusCode {
+        match self {
+            Self::Recorded | Self::Known | Self::Foreign | Self::NoToken | Self::Ignored => {
+                StatusCode::OK
+            }
+            Self::Unavailable | Self::Sealed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongSource => StatusCode::FORBIDDEN,
+            Self::WrongSecret => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// Every pair of trigger and result that can be counted.
+    fn all_labels() -> Vec<(&'static str, &'static str)> {
+        let told = [Self::Recorded, Self::Known, Self::Foreign, Self::NoToken, Self::Unavailable];
+        let untold = [
+            Self::Unavailable,
+            Self::Sealed,
+            Self::Malformed,
+            Self::TooLarge,
+            Self::WrongSource,
+            Self::WrongSecret,
+        ];
+        let mut pairs = Vec::new();
+        for trigger in Trigger::ALL {
+            let ends: &[Self] = if trigger == Trigger::None {
+                &untold
+            } else if trigger.tells() {
+                &told
+            } else {
+                &[]
+            };
+            pairs.extend(ends.iter().map(|end| (trigger.as_str(), end.as_str())));
+            if trigger != Trigger::None {
+                pairs.push((trigger.as_str(), Self::Ignored.as_str()));
+            }
+        }
+        pairs
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! What stands beside a ledger and knows how far it came.
+//!
+//! sled can open an older past of itself without a word, and so can everybody who restores a backup.
+//! A token that is Ready there may have been shown (L1). The witness is a small file outside sled:
+//! which ledger, which start of the machine, the last revision, the first sequence never minted, and a
+//! bound on what was leased. The revision is written with every group and synced now and then; the
+//! bound is synced *before* any lease passes it. Two slots are written in turn, so that one is whole.
+//!
+//! A suspicion is written down before it is told and stands until the first commit after it, which
+//! must therefore hold all that is done about it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{Settings, Step, directory};
+use crate::domain::ids::ProjectName;
+
+const MAGIC: &[u8; 8] = b"argowit1";
+/// A sector each, so that a torn write spoils one slot only.
+const SLOT_BYTES: u64 = 512;
+const BODY: usize = 73;
+const SEAL: usize = 8;
+/// Groups between two syncs, and the step by which `granted` runs ahead.
+const SYNC_EVERY: u32 = 256;
+const GRANTED_STEP: u64 = 256;
+/// No ledger ever reaches it, so that every ledger is behind.
+const REVISION_OF_DOUBT: u64 = u64::MAX;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Testimony {
+    pub ledger: u128,
+    /// The start of the machine in which it was written.
+    pub boot: u128,
+    /// The last group that was acknowledged.
+    pub revision: u64,
+    pub next: u64,
+    /// Nothing at or above this sequence was leased.
+    pub granted: u64,
+    /// The ledger was closed in order after that.
+    pub clean: bool,
+}
+
+/// What a witness file says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Illegible,
+    Testimony(Testimony),
+}
+
+/// How far the ledger itself says that it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub ledger: u128,
+    pub boot: u128,
+    pub revision: u64,
+    pub next: u64,
+    pub granted: u64,
+}
+
+impl Found {
+    /// Ready tokens below this may have been shown; `None`: the ledger is the newest there was.
+    pub(super) fn suspect_below(&self, claim: &Claim) -> Option<u64> {
+        match self {
+            Self::Testimony(witness) if witness.ledger == claim.ledger => {
+                let behind = claim.revision < witness.revision;
+                let power_lost = !witness.clean && witness.boot != claim.boot;
+                (behind || power_lost).then_some(witness.granted.max(claim.granted))
+            }
+            // Of another ledger, or no witness: nobody knows what was shown.
+            Self::Testimony(_) | Self::Nothing | Self::Illegible => Some(claim.next),
+        }
+    }
+
+    /// The first sequence never minted, as the witness remembers it.
+    pub(super) fn next(&self, claim: &Claim) -> u64 {
+        match self {
+            Self::Testimony(witness) if witness.ledger == claim.ledger => {
+                witness.next.max(claim.next)
+            }
+            Self::Testimony(_) | Self::Nothing | Self::Illegible => claim.next,
+        }
+    }
+}
+
+/// Where the witness of a project is.
+pub(super) fn path(settings: &Settings, project: &ProjectName) -> PathBuf {
+    settings.witness_dir.join(project.as_str())
+}
+
+pub(super) fn read(path: &Path) -> io::Result<Found> {
+    match File::open(path) {
+        Ok(file) => {
+            let newest = slots(&file).into_iter().flatten().max_by_key(|(count, _)| *count);
+            Ok(newest.map_or(Found::Illegible, |(_, testimony)| Found::Testimony(testimony)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// A witness that is being written.
+pub(super) struct Witness {
+    file: File,
+    /// Writes so far; says which slot is next.
+    count: u64,
+    said: Testimony,
+    unsynced: u32,
+}
+
+impl Witness {
+    /// Begins to testify for a ledger that was opened, durably. With a suspicion, that is written
+    /// down first, and holds until the next [`Witness::note`].
+    pub(super) fn begin(
+        settings: &Settings,
+        path: &Path,
+        claim: &Claim,
+        suspect_below: Option<u64>,
+    ) -> io::Result<Self> {
+        settings.pass(Step::Witness)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
+        let count = slots(&file).into_iter().flatten().map(|(count, _)| count).max().unwrap_or(0);
+        let said = Testimony {
+            ledger: claim.ledger,
+            boot: claim.boot,
+            revision: suspect_below.map_or(claim.revision, |_| REVISION_OF_DOUBT),
+            next: claim.next,
+            granted: suspect_below.unwrap_or(claim.granted).max(claim.granted),
+            clean: false,
+        };
+        let mut witness = Self { file, count, said, unsynced: 0 };
+        witness.write()?;
+        witness.sync()?;
+        path.parent().map_or(Ok(()), directory::sync)?;
+        Ok(witness)
+    }
+
+    /// Before a commit: nothing at or above the bound is leased until the bound is durable.
+    pub(super) fn allow(&mut self, settings: &Settings, granted: u64) -> io::Result<()> {
+        if granted <= self.said.granted {
+            return Ok(());
+        }
+        settings.pass(Step::Witness)?;
+        self.said.granted = (granted / GRANTED_STEP + 1) * GRANTED_STEP;
+        self.write()?;
+        self.sync()
+    }
+
+    /// After a commit that is durable, and before it is answered.
+    pub(super) fn note(&mut self, revision: u64, next: u64) -> io::Result<()> {
+        let doubted = self.said.revision == REVISION_OF_DOUBT;
+        (self.said.revision, self.said.next) = (revision, next);
+        self.write()?;
+        self.unsynced += 1;
+        if doubted || self.unsynced >= SYNC_EVERY { self.sync() } else { Ok(()) }
+    }
+
+    /// After the database was closed in order.
+    pub(super) fn close(mut self) -> io::Result<()> {
+        self.said.clean = true;
+        self.write()?;
+        self.sync()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.count += 1;
+        let slot = encode(self.count, &self.said);
+        self.file.write_all_at(&slot, (self.count % 2) * SLOT_BYTES)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.unsynced = 0;
+        self.file.sync_data()
+    }
+}
+
+fn slots(file: &File) -> [Option<(u64, Testimony)>; 2] {
+    [0, SLOT_BYTES].map(|at| {
+        let mut slot = [0; BODY + SEAL];
+        file.read_exact_at(&mut slot, at).ok()?;
+        decode(&slot)
+    })
+}
+
+fn encode(count: u64, said: &Testimony) -> [u8; BODY + SEAL] {
+    let mut slot = [0; BODY + SEAL];
+    slot[..8].copy_from_slice(MAGIC);
+    slot[8..16].copy_from_slice(&count.to_be_bytes());
+    slot[16..32].copy_from_slice(&said.ledger.to_be_bytes());
+    slot[32..48].copy_from_slice(&said.boot.to_be_bytes());
+    slot[48..56].copy_from_slice(&said.revision.to_be_bytes());
+    slot[56..64].copy_from_slice(&said.next.to_be_bytes());
+    slot[64..72].copy_from_slice(&said.granted.to_be_bytes());
+    slot[72] = u8::from(said.clean);
+    let seal = Sha256::digest(&slot[..BODY]);
+    slot[BODY..].copy_from_slice(&seal[..SEAL]);
+    slot
+}
+
+fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
+    let whole = slot[..8] == *MAGIC && slot[BODY..] == Sha256::digest(&slot[..BODY])[..SEAL];
+    let number = |at: usize| slot[at..at + 8].try_into().map(u64::from_be_bytes).ok();
+    let name = |at: usize| slot[at..at + 16].try_into().map(u128::from_be_bytes).ok();
+    let testimony = Testimony {
+        ledger: name(16)?,
+        boot: name(32)?,
+        revision: number(48)?,
+        next: number(56)?,
+        granted: number(64)?,
+        clean: slot[72] != 0,
+    };
+    whole.then_some((number(8)?, testimony))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIM: Claim = Claim { ledger: 1, boot: 1, revision: 10, next: 500, granted: 100 };
+
+    fn witness(dir: &Path, suspect_below: Option<u64>) -> (Settings, PathBuf, Witness) {
+        let (settings, path) = (Settings::at(dir), dir.join("witness"));
+        let witness = Witness::begin(&settings, &path, &CLAIM, suspect_below).unwrap();
+        (settings, path, witness)
+    }
+
+    fn found(path: &Path) -> Testimony {
+        let Found::Testimony(testimony) = read(path).unwrap() else { panic!("no testimony") };
+        testimony
+    }
+
+    #[test]
+    fn the_bound_is_written_before_it_is_passed_and_in_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, path, mut witness) = witness(dir.path(), None);
+        witness.allow(&settings, 100).unwrap();
+        assert_eq!(found(&path).granted, 100);
+        witness.allow(&settings, 101).unwrap();
+        assert_eq!(found(&path).granted, 256, "L1");
+        witness.allow(&settings, 256).unwrap();
+        assert_eq!(found(&path).granted, 256, "one sync for many leases");
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_testimony_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, path, mut witness) = witness(dir.path(), None);
+        witness.note(11, 600).unwrap();
+        witness.note(12, 700).unwrap();
+        let newest = (witness.count % 2) * SLOT_BYTES;
+        witness.file.write_all_at(b"torn", newest + 50).unwrap();
+        assert_eq!(found(&path).revision, 11);
+        witness.file.write_all_at(b"torn", (SLOT_BYTES - newest) + 50).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Illegible);
+    }
+
+    #[test]
+    fn a_ledger_is_suspected_when_it_is_behind_or_nobody_can_vouch_for_it() {
+        let said =
+            Testimony { ledger: 1, boot: 1, revision: 10, next: 500, granted: 256, clean: false };
+        let suspect = |said: Testimony| Found::Testimony(said).suspect_below(&CLAIM);
+        assert_eq!(suspect(said), None, "a killed process");
+        assert_eq!(suspect(Testimony { revision: 9, ..said }), None, "killed before the note");
+        assert_eq!(suspect(Testimony { revision: 11, ..said }), Some(256), "an older past");
+        assert_eq!(suspect(Testimony { boot: 2, ..said }), Some(256), "power was lost");
+        assert_eq!(suspect(Testimony { boot: 2, clean: true, ..said }), None, "an orderly end");
+        assert_eq!(suspect(Testimony { ledger: 2, ..said }), Some(500), "of another ledger");
+        let ahead = Found::Testimony(Testimony { next: 700, ..said });
+        assert_eq!(ahead.next(&CLAIM), 700, "no sequence is minted twice");
+        assert_eq!(Found::Nothing.suspect_below(&CLAIM), Some(500), "lost");
+        assert_eq!(Found::Illegible.suspect_below(&CLAIM), Some(500), "illegible");
+    }
+
+    #[test]
+    fn a_suspicion_stands_until_a_commit_and_an_orderly_end_does_not_clear_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, path, witness) = witness(dir.path(), Some(400));
+        witness.close().unwrap();
+        assert_eq!(read(&path).unwrap().suspect_below(&CLAIM), Some(400));
+        let settings = Settings::at(dir.path());
+        let mut witness = Witness::begin(&settings, &path, &CLAIM, Some(400)).unwrap();
+        witness.note(10, 500).unwrap();
+        assert_eq!(read(&path).unwrap().suspect_below(&CLAIM), None);
+    }
+}

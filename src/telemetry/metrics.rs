@@ -1,0 +1,218 @@
+//! The registry, and what is counted at the edges.
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::{
+    gauges,
+    project::{PoolCounters, ProjectMetrics},
+};
+use crate::{domain::ids::ProjectName, engine::Pools};
+
+/// Stands in a project label where a request named no project that is configured. No project can be
+/// called so.
+const NO_PROJECT: &str = "-";
+
+/// From half a millisecond to ten seconds, in seconds; an objective must be one of the edges.
+pub(super) const REQUEST_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Every metric of the process that is not read from an engine. Cheap to share.
+pub struct Metrics {
+    registry: Registry,
+    lease_requests: IntCounterVec,
+    grpc_handled: IntCounterVec,
+    grpc_seconds: HistogramVec,
+    webhooks: IntCounterVec,
+    scheduler_runs: IntCounterVec,
+    panics: IntCounter,
+    pools: PoolCounters,
+}
+
+impl Metrics {
+    /// `revision` names the source that the binary was built from.
+    pub fn new(version: &str, revision: &str) -> Arc<Self> {
+        let registry = Registry::new();
+        let build = IntGaugeVec::new(
+            Opts::new("argospool_build_info", "Always 1; the labels tell what runs."),
+            &["version", "revision"],
+        );
+        let build = register(&registry, build);
+        build.with_label_values(&[version, revision]).set(1);
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("the process metrics have names of their own");
+        Arc::new(Self {
+            lease_requests: counters(
+                &registry,
+                "argospool_lease_requests_total",
+                "Answers to CreateLease and BatchCreateLeases, by gRPC code and by reason.",
+                &["project", "code", "reason"],
+            ),
+            grpc_handled: counters(
+                &registry,
+                "grpc_server_handled_total",
+                "Calls that were answered, by gRPC code.",
+                &["grpc_service", "grpc_method", "grpc_code"],
+            ),
+            grpc_seconds: histograms(
+                &registry,
+                "grpc_server_handling_seconds",
+                "Time from the first byte of a call to the last byte of its answer.",
+                REQUEST_BUCKETS,
+                &["grpc_service", "grpc_method"],
+            ),
+            webhooks: counters(
+                &registry,
+                "argospool_webhooks_total",
+                "Webhooks that arrived, by trigger and by what became of them.",
+                &["project", "trigger", "result"],
+            ),
+            scheduler_runs: counters(
+                &registry,
+                "argospool_scheduler_runs_total",
+                "Times that the scheduler rang, by job.",
+                &["job"],
+            ),
+            panics: register(
+                &registry,
+                IntCounter::new(
+                    "argospool_panics_total",
+                    "Requests that ended in a panic: each is a mistake of ours.",
+                ),
+            ),
+            pools: PoolCounters::new(&registry),
+            registry,
+        })
+    }
+
+    /// The part that belongs to one project, with every series there from the start.
+    pub fn project(self: &Arc<Self>, project: &ProjectName) -> ProjectMetrics {
+        self.pools.of(project)
+    }
+
+    /// Makes a series for each pair of gRPC code and reason that an answer can have.
+    pub fn expect_lease_requests<'a>(
+        &self,
+        projects: impl Iterator<Item = &'a ProjectName>,
+        answers: &[(&'static str, &'static str)],
+    ) {
+        let names = projects.map(ProjectName::as_str).chain([NO_PROJECT]);
+        for project in names {
+            for (code, reason) in answers {
+                self.lease_requests.with_label_values(&[project, code, reason]);
+            }
+        }
+    }
+
+    /// One answer to a request for leases. `project` is `None` where no configured one was named.
+    pub fn lease_request(&self, project: Option<&ProjectName>, code: &str, reason: &str) {
+        let project = project.map_or(NO_PROJECT, ProjectName::as_str);
+        self.lease_requests.with_label_values(&[project, code, reason]).inc();
+    }
+
+    /// Makes the series of one gRPC method.
+    pub fn expect_method(&self, service: &str, method: &str, codes: &[&str]) {
+        for code in codes {
+            self.grpc_handled.with_label_values(&[service, method, code]);
+        }
+        self.grpc_seconds.with_label_values(&[service, method]);
+    }
+
+    /// One call was answered to its end.
+    pub fn handled(&self, service: &str, method: &str, code: &str, took: Duration) {
+        self.grpc_handled.with_label_values(&[service, method, code]).inc();
+        self.grpc_seconds.with_label_values(&[service, method]).observe(took.as_secs_f64());
+    }
+
+    /// Makes a series for each pair of trigger and result that a webhook can have.
+    pub fn expect_webhooks<'a>(
+        &self,
+        projects: impl Iterator<Item = &'a ProjectName>,
+        pairs: &[(&'static str, &'static str)],
+    ) {
+        let names = projects.map(ProjectName::as_str).chain([NO_PROJECT]);
+        for project in names {
+            for (trigger, result) in pairs {
+                self.webhooks.with_label_values(&[project, trigger, result]);
+            }
+        }
+    }
+
+    /// One webhook. `project` is `None` where the path gave none away.
+    pub fn webhook(&self, project: Option<&ProjectName>, trigger: &str, result: &str) {
+        let project = project.map_or(NO_PROJECT, ProjectName::as_str);
+        self.webhooks.with_label_values(&[project, trigger, result]).inc();
+    }
+
+    /// Makes the series of the scheduler's jobs.
+    pub fn expect_jobs(&self, jobs: &[&'static str]) {
+        for job in jobs {
+            self.scheduler_runs.with_label_values(&[job]);
+        }
+    }
+
+    /// The scheduler rang for a job.
+    pub fn scheduler_ran(&self, job: &'static str) {
+        self.scheduler_runs.with_label_values(&[job]).inc();
+    }
+
+    /// A request ended in a panic.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// Everything in the text format of Prometheus. Looks at every engine on the way.
+    pub async fn render(&self, pools: &Pools) -> String {
+        let mut families = self.registry.gather();
+        families.extend(gauges::read(pools).await);
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        let text = TextEncoder::new()
+            .encode_to_string(&families)
+            .expect("families that a registry gathered can be written");
+        // The crate prints infinity as Rust does; the format spells it otherwise.
+        text.replace(" inf\n", " +Inf\n")
+    }
+}
+
+pub(super) fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> IntCounterVec {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+pub(super) fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, HistogramVec::new(options, labels))
+}
+
+/// Keeps a metric. Names and labels are constants of this module, each used once.
+pub(super) fn register<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<C>,
+) -> C {
+    let metric = metric.expect("the name and the labels of a metric are valid");
+    registry.register(Box::new(metric.clone())).expect("no name is used twice");
+    metric
+}
+
+pub(super) fn seconds(histogram: &Histogram, took: Duration) {
+    histogram.observe(took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests;

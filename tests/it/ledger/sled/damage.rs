@@ -1,0 +1,213 @@
+//! Files that are not what they were: damaged, restored, copied, open to others.
+
+use std::os::unix::fs::{FileExt, PermissionsExt};
+
+use super::*;
+
+/// A ledger with leases in blocks and in groups, closed in order.
+async fn lived(place: &mut Directory, revisions: u64) {
+    let mut ledger = place.sled();
+    let first = ledger.open(opening()).await.unwrap().revision.0 + 1;
+    for revision in first..first + revisions {
+        let tokens = (0..8).map(|token| leased(revision * 8 + token)).collect();
+        let granted = Sequence::new(revision * 8 + 8);
+        ledger.commit(Group { tokens, granted, ..group(revision) }).await.unwrap();
+    }
+}
+
+fn sentence(outcome: Result<Opened, LedgerError>) -> String {
+    match outcome {
+        Err(LedgerError::Unusable(sentence)) => sentence,
+        other => panic!("a sentence was expected: {other:?}"),
+    }
+}
+
+/// Changes a value behind the ledger's back.
+fn meddle(place: &Directory, tree: &str, meddle: impl FnOnce(&sled::Tree)) {
+    let config = sled::Config::new().path(place.data().join("ledger")).segment_size(8 << 20);
+    let db = config.open().unwrap();
+    meddle(&db.open_tree(format!("default/{tree}")).unwrap());
+    db.flush().unwrap();
+}
+
+#[tokio::test]
+async fn a_format_of_tomorrow_is_refused_with_a_sentence() {
+    let mut place = Directory::new();
+    lived(&mut place, 1).await;
+    place.stop();
+    meddle(&place, "head", |head| {
+        let mut value = head.get("head").unwrap().unwrap().to_vec();
+        // The last occurrence of a field counts: format 99.
+        value.extend([0x08, 99]);
+        head.insert("head", value).unwrap();
+    });
+    let sentence = sentence(place.opened().await);
+    assert!(sentence.contains("format 99") && sentence.contains("newer"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_group_that_is_missing_is_damage() {
+    let mut place = Directory::new();
+    lived(&mut place, 5).await;
+    place.stop();
+    meddle(&place, "groups", |groups| {
+        let third = groups.iter().keys().nth(2).unwrap().unwrap();
+        groups.remove(third).unwrap();
+    });
+    let sentence = sentence(place.opened().await);
+    assert!(sentence.contains("group 3 is missing"), "{sentence}");
+    assert!(sentence.contains("restore") && sentence.contains("foreign"), "{sentence}");
+}
+
+#[tokio::test]
+async fn groups_are_folded_into_blocks_and_go() {
+    let mut place = Directory::new();
+    lived(&mut place, 1_000).await;
+    place.stop();
+    meddle(&place, "groups", |groups| assert!(groups.len() < 600, "{} groups", groups.len()));
+    assert_eq!(place.opened().await.unwrap().tokens.len(), 8_000);
+}
+
+#[tokio::test]
+async fn the_last_group_counts_with_all_its_parts_or_not_at_all() {
+    let mut place = Directory::new();
+    lived(&mut place, 2).await;
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    let tokens = (100..400).map(large_lease).collect();
+    ledger.commit(Group { tokens, ..group(3) }).await.unwrap();
+    drop(ledger);
+    place.stop();
+    meddle(&place, "groups", |groups| {
+        groups.pop_max().unwrap().unwrap();
+    });
+    let opened = place.opened().await.unwrap();
+    assert_eq!((opened.tokens.len(), opened.revision), (16, Revision(2)));
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { tokens: vec![ready(500)], ..group(3) }).await.unwrap();
+    drop(ledger);
+    assert_eq!(place.opened().await.unwrap().tokens.len(), 17);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_or_suspected_and_never_believed() {
+    let mut place = Directory::new();
+    lived(&mut place, 400).await;
+    place.stop();
+    let whole = place.torn_away().opened().await.unwrap();
+    let (mut refused, mut suspected) = (0, 0);
+    for case in 0..16_u64 {
+        let mut copy = place.torn_away();
+        let file = fs::OpenOptions::new().write(true).open(copy.data().join("ledger/db")).unwrap();
+        let length = file.metadata().unwrap().len();
+        if case % 4 == 3 {
+            file.set_len(length * (case + 1) / 20).unwrap();
+        } else {
+            file.write_all_at(&[0xA5; 64], (length * (2 * case + 1) / 40) & !7).unwrap();
+        }
+        match copy.opened().await {
+            Ok(opened) if opened.suspect_below.is_some() => suspected += 1,
+            Ok(opened) => {
+                assert!(opened.tokens == whole.tokens, "case {case} lost leases silently")
+            }
+            outcome => {
+                let sentence = sentence(outcome);
+                assert!(sentence.contains("restore the directory from a backup"), "{sentence}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused + suspected > 0, "none of the damage was met");
+}
+
+#[tokio::test]
+async fn an_empty_database_beside_a_witness_is_refused() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    place.stop();
+    fs::remove_dir_all(place.data().join("ledger")).unwrap();
+    let sentence = sentence(place.opened().await);
+    assert!(sentence.contains("witness"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_lost_its_witness_is_suspected_whole() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    place.stop();
+    fs::remove_file(place.data().join("witness/default")).unwrap();
+    let opened = place.opened().await.unwrap();
+    assert_eq!(opened.suspect_below, Some(opened.next), "L1");
+}
+
+#[tokio::test]
+async fn a_restored_past_is_suspected_until_the_first_commit_after_it() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    place.stop();
+    let past = place.torn_away();
+    place.start();
+    lived(&mut place, 60).await;
+    place.stop();
+    fs::remove_dir_all(place.data().join("ledger")).unwrap();
+    copy(&past.data().join("ledger"), &place.data().join("ledger"));
+
+    let opened = place.opened().await.unwrap();
+    assert_eq!(opened.revision, Revision(3));
+    let suspect = opened.suspect_below.expect("L1: an older past of itself");
+    assert!(suspect >= Sequence::new(63 * 8 + 8), "everything that was leased since: {suspect:?}");
+    let again = place.opened().await.unwrap();
+    assert_eq!(again.suspect_below, Some(suspect), "nothing was done about it yet");
+
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    let granted = suspect;
+    ledger.commit(Group { tokens: vec![leased(1)], granted, ..group(4) }).await.unwrap();
+    drop(ledger);
+    assert_eq!(place.opened().await.unwrap().suspect_below, None);
+}
+
+#[tokio::test]
+async fn after_a_lost_power_supply_what_may_have_been_shown_is_suspected() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    let mut same_boot = place.torn_away();
+    assert_eq!(same_boot.opened().await.unwrap().suspect_below, None, "a killed process");
+    let mut next_boot = place.torn_away();
+    next_boot.settings.boot_id = Some(2);
+    let suspect = next_boot.opened().await.unwrap().suspect_below;
+    assert_eq!(suspect, Some(Sequence::new(256)), "L1: up to the bound that was synced");
+    place.stop();
+    place.settings.boot_id = Some(2);
+    assert_eq!(place.opened().await.unwrap().suspect_below, None, "an orderly end");
+}
+
+#[test]
+fn a_directory_that_others_can_read_is_refused() {
+    let mut place = Directory::new();
+    place.stop();
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o750)).unwrap();
+    let refused = Volume::open(place.settings.clone()).err().unwrap();
+    assert!(refused.to_string().contains("open to other users (mode 0750)"), "{refused}");
+}
+
+#[tokio::test]
+async fn every_file_is_for_its_owner_alone() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    place.stop();
+    let mut open = vec![place.data()];
+    let mut files = 0;
+    while let Some(path) = open.pop() {
+        let metadata = fs::metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        assert_eq!(mode, if metadata.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        if metadata.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            files += 1;
+        }
+    }
+    assert!(files >= 4);
+}
