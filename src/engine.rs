@@ -122,6 +122,8 @@ pub struct Engine {
     chores: Chores,
     free_bytes: u64,
     key_changes: u64,
+    /// The last commit failed.
+    failing: bool,
     stopping: bool,
 }
 
@@ -160,17 +162,27 @@ impl Engine {
             {
                 calls.push(call);
             }
-            self.turn(&mut notes, &mut calls).await?;
+            let durable = self.turn(&mut notes, &mut calls).await?;
             if self.stopping && self.under_way.calls() == 0 && self.notes.is_empty() {
+                self.turn_the_rest_away();
                 return Ok(());
             }
-            wake = self.wake();
+            // A pool that was read again calls for work as after a start.
+            wake = if durable { self.wake() } else { Duration::ZERO };
         }
     }
 
     fn begin_stop(&mut self) {
         self.stopping = true;
         tracing::info!(project = %self.project, in_flight = self.under_way.calls(), "engine finishes");
+    }
+
+    /// Whoever is still in the mailbox was never decided, and is left in no doubt about it.
+    fn turn_the_rest_away(&mut self) {
+        self.calls.close();
+        while let Ok(call) = self.calls.try_recv() {
+            let _ = call.answer.send(Err(Rejection::draining()));
+        }
     }
 
     /// How long to sleep if nobody comes.

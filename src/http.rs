@@ -24,3 +24,6 @@ pub async fn serve(
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
+
+#[cfg(test)]
+mod tests;

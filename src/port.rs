@@ -94,8 +94,9 @@ pub struct Opened {
     pub pauses: Vec<(Activity, Pause)>,
     /// Requests of closed leases: those that created them and those that closed them.
     pub requests: Vec<PastRequest>,
-    /// Set when the ledger may be an older past of itself: Ready tokens below this sequence may have
-    /// been shown (L1).
+    /// Set when the ledger may be an older past of itself: tokens below this sequence may have been
+    /// shown (L1). It is told at every `open` until one commit succeeded, which must therefore hold
+    /// everything that is done about it.
     pub suspect_below: Option<Sequence>,
 }
 

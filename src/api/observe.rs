@@ -150,3 +150,77 @@ fn methods() -> Methods {
     }
     methods
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Inner(fn() -> Response<Body>);
+
+    impl Service<Request<Body>> for Inner {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            let answer = self.0;
+            Box::pin(async move { Ok(answer()) })
+        }
+    }
+
+    fn call(metrics: &Arc<Metrics>, path: &str, answer: fn() -> Response<Body>) -> Observing {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        Observe::new(metrics.clone()).layer(Inner(answer)).call(request)
+    }
+
+    type Observing = <Observed<Inner> as Service<Request<Body>>>::Future;
+
+    async fn text(metrics: &Metrics) -> String {
+        metrics.render(&crate::engine::Pools::new([])).await
+    }
+
+    const METHOD: &str = "/argospool.v1.AdminService/Audit";
+
+    fn counted(code: &str) -> String {
+        format!(
+            "grpc_server_handled_total{{grpc_code=\"{code}\",grpc_method=\"Audit\",\
+             grpc_service=\"argospool.v1.AdminService\"}} 1\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_answer() {
+        let metrics = Metrics::new("1", "r");
+        let answer = call(&metrics, METHOD, || panic!("on purpose")).await.unwrap();
+        let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+        let text = text(&metrics).await;
+        assert!(text.contains("argospool_panics_total 1\n"), "{text}");
+        assert!(text.contains(&counted("Internal")), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_caller_went_away_is_counted_too() {
+        let metrics = Metrics::new("1", "r");
+        drop(call(&metrics, METHOD, || Response::new(Body::empty())));
+        let text = text(&metrics).await;
+        assert!(text.contains(&counted("Canceled")), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_method_that_nobody_wrote_makes_no_label() {
+        let metrics = Metrics::new("1", "r");
+        call(&metrics, "/made.Up/Name", || Response::new(Body::empty())).await.unwrap();
+        let text = text(&metrics).await;
+        assert!(!text.contains("made"), "{text}");
+        let other = "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"other\",grpc_service=\"other\"} 1\n";
+        assert!(text.contains(other), "{text}");
+    }
+}

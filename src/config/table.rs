@@ -237,7 +237,8 @@ pub(super) const TABLES: &[Table] = &[
             shared("calls_per_second", Kind::Number(0.1, 1_000.0), "5.0", "on average"),
             shared(
                 "calls_burst",
-                Kind::Count(1, 10_000),
+                // Fewer leave nothing to set aside for each purpose.
+                Kind::Count(3, 10_000),
                 "20",
                 "calls that may follow each other at once",
             ),

@@ -113,6 +113,8 @@ pub struct Pool {
 
     // Knowledge.
     count: Option<Count>,
+    /// Ids that are not ours, as the last count told that no call of ours overlapped.
+    foreign: u32,
     count_wanted: Option<Timestamp>,
     count_tried: bool,
     cap_reached: Option<CapReached>,
@@ -147,6 +149,12 @@ impl Pool {
     /// Tokens from `from` upwards.
     pub fn tokens_from(&self, from: Sequence) -> impl Iterator<Item = &Token> {
         self.tokens.range(from..).map(|(_, token)| token)
+    }
+
+    /// Sequences from `from` upwards that were leased or may have been; nothing above the mark was.
+    pub fn leased_from(&self, from: Sequence) -> impl Iterator<Item = Sequence> {
+        let below = self.granted.max(from);
+        self.tokens.range(from..below).map(|(sequence, _)| *sequence)
     }
 
     /// The open lease under this sequence, with its token.
@@ -199,10 +207,14 @@ impl Pool {
         self.pauses.get(&activity)
     }
 
-    /// What stopped hand-outs stops them still after the records were read again.
-    pub fn keep_halts_of(&mut self, before: &Self) {
+    /// What this process has learned stands after the records were read again: what stopped hand-outs
+    /// stops them still, and what ARGOS holds of others takes room still (C1).
+    pub fn keep_knowledge_of(&mut self, before: &Self) {
         self.breaches.clone_from(&before.breaches);
         self.key_check = before.key_check;
+        self.count = before.count;
+        self.foreign = before.foreign;
+        self.cap_reached = before.cap_reached;
     }
 
     pub fn orders(&self) -> impl Iterator<Item = &Order> {

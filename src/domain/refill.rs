@@ -151,7 +151,7 @@ impl Rest {
 
 pub fn plan(policy: &Policy, view: &View) -> Plan {
     let position = view.ready + view.on_their_way;
-    let need = (policy.target + view.extra).saturating_sub(position);
+    let need = policy.target.saturating_sub(position).saturating_add(view.extra);
     let rest = |why| Plan { need, orders: 0, batch: 0, rest: Some(why) };
     if need == 0 {
         return rest(Rest::Enough);
@@ -186,7 +186,7 @@ pub fn plan(policy: &Policy, view: &View) -> Plan {
     }
     // A pool smaller than two batches may never be short of a whole one.
     let small = policy.target < 2 * full && position < policy.target.div_ceil(2);
-    if position < policy.low_water || small || (view.extra > 0 && need <= view.extra) {
+    if position < policy.low_water || small || view.extra > 0 {
         let batch = need.min(room).min(full);
         return Plan { need, orders: 1, batch, rest: (batch < need).then_some(Rest::AtCap) };
     }

@@ -4,10 +4,9 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Engine, Rejection, turn::Turn};
+use super::{Engine, Rejection, recover::REOPEN_AFTER, turn::Turn};
 use crate::{
     domain::{
-        fault::Reason,
         limits::COMMIT_TIMEOUT,
         pool::{Changes, Pool},
         time::Timestamp,
@@ -33,6 +32,7 @@ impl Engine {
             if let Err(error) = self.write(group, turn, now).await {
                 return self.reload(&error, turn).await.map(|()| false);
             }
+            self.failing = false;
             self.observer.group(turn.held.len(), began.elapsed());
         }
         self.observer.committed(&turn.events);
@@ -58,10 +58,10 @@ impl Engine {
                 () = &mut patience, if !impatient => {
                     impatient = true;
                     tracing::error!(project = %self.project, "commit is not answered");
-                    turn.reject(&in_doubt());
+                    turn.reject(&Rejection::in_doubt());
                 }
                 Some(call) = self.calls.recv(), if impatient => {
-                    let _ = call.answer.send(Err(unavailable()));
+                    let _ = call.answer.send(Err(Rejection::unavailable()));
                 }
             }
         };
@@ -74,27 +74,22 @@ impl Engine {
     async fn reload(&mut self, error: &LedgerError, turn: &mut Turn) -> Result<(), LedgerError> {
         tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "commit failed; the ledger is read again");
         match error {
-            LedgerError::Refused(_) => turn.reject(&unavailable()),
+            LedgerError::Refused(_) => turn.reject(&Rejection::unavailable()),
             LedgerError::Unconfirmed(_)
             | LedgerError::Fenced
             | LedgerError::Unusable(_)
-            | LedgerError::Unreadable(_) => turn.reject(&in_doubt()),
+            | LedgerError::Unreadable(_) => turn.reject(&Rejection::in_doubt()),
         }
         if matches!(error, LedgerError::Fenced) {
             return Err(LedgerError::Fenced);
         }
-        self.reopen().await
+        self.reopen().await?;
+        // What could not be written is due still, and would be tried again without end.
+        if std::mem::replace(&mut self.failing, true) {
+            self.turn_callers_away(REOPEN_AFTER).await;
+        }
+        Ok(())
     }
-}
-
-pub(super) fn in_doubt() -> Rejection {
-    let message = "the commit is in doubt; repeat with the same request_id to learn what happened";
-    Rejection::new(Reason::CommitDoubtful, message)
-}
-
-pub(super) fn unavailable() -> Rejection {
-    Rejection::new(Reason::LedgerUnavailable, "the ledger cannot write at the moment")
-        .retry_after(std::time::Duration::from_secs(1))
 }
 
 /// Everything that changed, as records.

@@ -11,8 +11,9 @@ use crate::{
     port::{Hold, Purpose},
 };
 
-/// A look-up or a count that taught nothing is tried again after this.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How long calls of a purpose rest after one that never left, and after one that taught nothing.
+pub(super) const NOT_SENT: Duration = Duration::from_secs(1);
+pub(super) const NOT_LEARNED: Duration = Duration::from_secs(30);
 
 /// Until when calls of each purpose are held back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +55,13 @@ impl Engine {
                 continue;
             }
             match self.supplier.admit(purpose) {
-                Ok(()) => self.send(effect),
+                Ok(()) => {
+                    let alone = effect == Effect::Count && self.under_way.quiet();
+                    self.send(effect);
+                    if alone {
+                        return;
+                    }
+                }
                 Err(Hold { retry_after }) => *self.holds.of(purpose) = now.plus(retry_after),
             }
         }
@@ -102,8 +109,8 @@ impl Engine {
         }
     }
 
-    /// Nothing was learned: the same question is not asked again at once.
-    pub(super) fn ask_again_later(&mut self, now: Timestamp) {
-        *self.holds.of(Purpose::Reconcile) = now.plus(TRY_AGAIN);
+    /// The state still calls for the same call, which is not made again at once.
+    pub(super) fn put_off(&mut self, purpose: Purpose, span: Duration, now: Timestamp) {
+        *self.holds.of(purpose) = now.plus(span);
     }
 }

@@ -167,9 +167,9 @@ impl Handle {
     pub async fn leases(&self, from: Sequence, limit: usize) -> Result<Page<LeaseView>, Rejection> {
         let mut open = self
             .inspect(move |engine| {
-                let tokens = engine.pool.tokens_from(from);
-                let leased = tokens.filter_map(|token| engine.open_lease(token.sequence));
-                leased.take(limit + 1).collect::<Vec<_>>()
+                let sequences = engine.pool.leased_from(from);
+                let open = sequences.filter_map(|sequence| engine.open_lease(sequence));
+                open.take(limit + 1).collect::<Vec<_>>()
             })
             .await?;
         // Read after the open ones: a lease that closes in between appears closed, and not twice.
@@ -268,7 +268,7 @@ impl Handle {
                 Rejection::new(Reason::MailboxFull, "more requests than can be queued are waiting")
                     .retry_after(Duration::from_millis(100))
             }
-            mpsc::error::TrySendError::Closed(_) => super::turn::draining(),
+            mpsc::error::TrySendError::Closed(_) => Rejection::draining(),
         })?;
         // Dropped without an answer: the engine died after it may have decided.
         wait.await.map_err(|_| Rejection::lost())?
@@ -289,11 +289,11 @@ impl Handle {
             let _ = answer.send(look(engine));
         };
         self.note(Note::Inspect(Box::new(look))).await?;
-        wait.await.map_err(|_| super::commit::unavailable())
+        wait.await.map_err(|_| Rejection::unavailable())
     }
 
     async fn note(&self, note: Note) -> Result<(), Rejection> {
-        self.notes.send(note).await.map_err(|_| super::turn::draining())
+        self.notes.send(note).await.map_err(|_| Rejection::draining())
     }
 }
 
@@ -303,5 +303,5 @@ fn bug() -> Rejection {
 
 fn unreadable(error: &LedgerError) -> Rejection {
     tracing::error!(error = error as &dyn std::error::Error, "history could not be read");
-    super::commit::unavailable()
+    Rejection::unavailable()
 }

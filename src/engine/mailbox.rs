@@ -41,6 +41,24 @@ impl Rejection {
         self
     }
 
+    /// Nothing was written.
+    pub(super) fn unavailable() -> Self {
+        Self::new(Reason::LedgerUnavailable, "the ledger cannot write at the moment")
+            .retry_after(Duration::from_secs(1))
+    }
+
+    pub(super) fn draining() -> Self {
+        Self::new(Reason::Draining, "the daemon is stopping; ask another one")
+            .retry_after(Duration::from_secs(1))
+    }
+
+    /// Nobody can say whether it was written.
+    pub(super) fn in_doubt() -> Self {
+        let message =
+            "the commit is in doubt; repeat with the same request_id to learn what happened";
+        Self::new(Reason::CommitDoubtful, message)
+    }
+
     /// The engine is gone, or went while the answer was out: nobody can say what became of it.
     pub(super) fn lost() -> Self {
         Self::new(

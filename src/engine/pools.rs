@@ -34,7 +34,7 @@ impl Pools {
     /// By name; an empty one means the only project there is.
     pub fn find(&self, project: &str) -> Result<&Handle, Rejection> {
         if self.stopping() {
-            return Err(super::turn::draining());
+            return Err(Rejection::draining());
         }
         let place = if project.is_empty() {
             let mut places = self.pools.values();

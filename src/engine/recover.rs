@@ -2,20 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Handle, Parts, Vitals, commit, mailbox::Note, waiting::Waiting};
+use super::{Engine, Handle, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting};
 use crate::{
     domain::{
         demand::Demand,
         ids::Sequence,
-        pool::{Command, Policy, Pool, Restored, UnderWay},
+        pool::{Command, Event, Policy, Pool, Restored, UnderWay},
         seal::{LedgerIdentity, Seal},
         time::Timestamp,
     },
     port::{LedgerError, Opened, Opening},
 };
 
-/// How long between two tries to open a ledger that failed.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// How long between two tries to open a ledger that failed, or to write to one that keeps failing.
+pub(super) const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> {
     let Parts {
@@ -77,6 +77,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         chores: super::Chores::new(now),
         free_bytes,
         key_changes: 0,
+        failing: false,
         stopping: false,
     };
     engine.take_out_of_use(suspect).await?;
@@ -97,7 +98,7 @@ impl Engine {
                         &mut self.pool,
                         restore(opened, self.policy.clone(), now),
                     );
-                    self.pool.keep_halts_of(&before);
+                    self.pool.keep_knowledge_of(&before);
                     self.free_bytes = self.ledger.reader().usage().free_bytes;
                     let breaches = self.pool.audit();
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
@@ -127,14 +128,14 @@ impl Engine {
         }
     }
 
-    async fn turn_callers_away(&mut self, span: Duration) {
+    pub(super) async fn turn_callers_away(&mut self, span: Duration) {
         let pause = tokio::time::sleep(span);
         let mut pause = std::pin::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return,
                 Some(call) = self.calls.recv() => {
-                    let _ = call.answer.send(Err(commit::unavailable()));
+                    let _ = call.answer.send(Err(Rejection::unavailable()));
                 }
                 // Questions about the pool have no answer now; what ARGOS said is kept by asking it
                 // again: the state still calls for it.
@@ -159,32 +160,35 @@ impl Engine {
             }
             Note::Found { .. } => self.under_way.finding = false,
             Note::Fact { answer, .. } | Note::Order { answer, .. } => {
-                let _ = answer.send(Err(commit::unavailable()));
+                let _ = answer.send(Err(Rejection::unavailable()));
             }
             // Dropped: whoever asks learns that there is no answer.
             Note::Inspect(_) | Note::Bell(_) => (),
         }
     }
 
-    /// Ready tokens that an older past of this ledger may have shown become presumed leases, and
-    /// that is durable before anything is handed out (L1).
+    /// Tokens that a younger state of this ledger may have shown become presumed leases, and that is
+    /// durable before anything is handed out (L1).
     async fn take_out_of_use(&mut self, suspect: Option<Sequence>) -> Result<(), LedgerError> {
         let Some(below) = suspect else { return Ok(()) };
+        let now = self.clock.now();
         let mut presumed = 0;
+        let mut events = Vec::new();
         loop {
-            let now = self.clock.now();
-            let events = fold(&mut self.pool, &Command::Suspect { below }, now);
-            if events.is_empty() {
+            let some = fold(&mut self.pool, &Command::Suspect { below }, now);
+            if some.is_empty() {
                 break;
             }
-            presumed += events.len();
-            let changes = self.pool.take_changes();
-            self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
-            self.observer.committed(&events);
+            presumed += some.iter().filter(|it| matches!(it, Event::Leased { .. })).count();
+            events.extend(some);
         }
+        // One group: the ledger forgets its suspicion with the first commit after it told.
+        let changes = self.pool.take_changes();
+        self.ledger.commit(commit::group(&self.pool, changes, now)).await?;
+        self.observer.committed(&events);
         tracing::warn!(
             project = %self.project, tokens = presumed,
-            "the ledger may be older than what it handed out; its ready tokens were taken out of use"
+            "the ledger may be older than what it handed out; what may have been shown was taken out of use"
         );
         Ok(())
     }
@@ -193,10 +197,12 @@ impl Engine {
 fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
     let requests = opened.requests.iter();
+    // An older past of itself gives no sequence out again: leases are named after them.
+    let shown = opened.suspect_below.unwrap_or_default();
     let restored = Restored {
         revision: opened.revision,
-        next: opened.next,
-        granted: opened.granted,
+        next: opened.next.max(shown),
+        granted: opened.granted.max(shown),
         tokens: opened.tokens,
         orders: opened.orders,
         pauses: opened.pauses,
@@ -207,7 +213,7 @@ fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     Pool::open(policy, seal, restored, now)
 }
 
-fn fold(pool: &mut Pool, command: &Command, now: Timestamp) -> Vec<crate::domain::pool::Event> {
+fn fold(pool: &mut Pool, command: &Command, now: Timestamp) -> Vec<Event> {
     let events = pool.decide(command, now).map(|verdict| verdict.events).unwrap_or_default();
     for event in &events {
         pool.apply(event);

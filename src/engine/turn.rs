@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     Bell, Engine, Rejection,
-    commit::unavailable,
+    dispatch::{NOT_LEARNED, NOT_SENT},
     mailbox::{Answer, Call, Inspection, Note},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         time::Timestamp,
         token::Stage,
     },
-    port::{Condition, DoubtfulCause, LedgerError, Outcome, RefusedCause},
+    port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause},
 };
 
 /// An answer that is held until what it rests on is durable.
@@ -59,11 +59,12 @@ impl Turn {
 }
 
 impl Engine {
+    /// False: nothing of it is durable, and the pool was read again.
     pub(super) async fn turn(
         &mut self,
         notes: &mut Vec<Note>,
         calls: &mut Vec<Call>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
         for note in notes.drain(..) {
@@ -84,14 +85,15 @@ impl Engine {
             self.take_call(call, now, &mut turn);
         }
         self.mint(now, &mut turn);
-        if self.commit(&mut turn, now).await? {
+        let durable = self.commit(&mut turn, now).await?;
+        if durable {
             turn.release();
             for inspect in turn.inspections {
                 inspect(self);
             }
             self.dispatch(now);
         }
-        Ok(())
+        Ok(durable)
     }
 
     /// Decides and applies. What it comes to is held by the caller.
@@ -122,7 +124,10 @@ impl Engine {
                 }
                 match outcome {
                     // It never left: that was no try.
-                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => return,
+                    Outcome::Refused(refused) if refused.cause != RefusedCause::Request => {
+                        self.put_off(Purpose::Purge, NOT_SENT, now);
+                        return;
+                    }
                     Outcome::Settled(()) => Command::Deleted { sequences, done: true },
                     Outcome::Refused(_) | Outcome::Doubtful(_) => {
                         Command::Deleted { sequences, done: false }
@@ -133,7 +138,7 @@ impl Engine {
                 let overlapped = self.under_way.end_count();
                 let tokens = settled(outcome);
                 if tokens.is_none() {
-                    self.ask_again_later(now);
+                    self.put_off(Purpose::Reconcile, NOT_LEARNED, now);
                 }
                 Command::Counted { tokens, overlapped }
             }
@@ -141,7 +146,7 @@ impl Engine {
                 self.under_way.finding = false;
                 let found = settled(outcome);
                 if found.is_none() {
-                    self.ask_again_later(now);
+                    self.put_off(Purpose::Reconcile, NOT_LEARNED, now);
                 }
                 Command::KeyChecked { sequence, found }
             }
@@ -184,7 +189,7 @@ impl Engine {
         } else {
             self.ledger.reader().line(sequence).await.map_err(|error| {
                 tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
-                unavailable()
+                Rejection::unavailable()
             })?
         };
         let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
@@ -243,7 +248,7 @@ impl Engine {
     /// Why no caller is served at all at this moment.
     fn closed(&self) -> Option<Rejection> {
         if self.stopping {
-            return Some(draining());
+            return Some(Rejection::draining());
         }
         (self.free_bytes < FREE_SPACE_FLOOR).then(|| {
             let message = "the disk of the ledger is full; free some space, no restart is needed";
@@ -298,9 +303,10 @@ impl Engine {
         self.waiting.put_back(left);
     }
 
-    /// Why waiting would be in vain: nothing is on its way and nothing can come.
+    /// Why waiting would be in vain: nothing is on its way and nothing can come. An order that is
+    /// written down and cannot leave is not on its way.
     fn hopeless(&self, now: Timestamp) -> Option<Rejection> {
-        if self.pool.census().minted > 0 {
+        if self.pool.settling() || !self.under_way.orders.is_empty() {
             return None;
         }
         let health = self.supplier.health();
@@ -316,7 +322,9 @@ impl Engine {
             }
             Condition::Up | Condition::Failing | Condition::Throttled => {
                 let rest = self.pool.plan(now, self.hindrance(), health.batch_limit).rest;
-                if matches!(rest, Some(Rest::AtCap | Rest::Hindered(Hindrance::CapReached))) {
+                let full =
+                    matches!(rest, Some(Rest::AtCap | Rest::Hindered(Hindrance::CapReached)));
+                if full && self.pool.census().minted == 0 {
                     let message = "the pool is empty and ARGOS has no room for more tokens";
                     return Some(Rejection::new(Reason::CapReached, message));
                 }
@@ -349,8 +357,13 @@ impl Engine {
         }
     }
 
-    /// Writes down new orders, so that they are durable before any call leaves (B2).
+    /// Writes down new orders, so that they are durable before any call leaves (B2), and withdraws
+    /// those that do not fit any more (C1).
     fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
+        let orders = self.pool.misfits(&self.under_way);
+        if !orders.is_empty() {
+            let _ = self.decide(&Command::Withdraw { orders }, now, turn);
+        }
         let limit = self.supplier.health().batch_limit;
         let plan = self.pool.plan(now, self.hindrance(), limit);
         for _ in 0..plan.orders {
@@ -370,11 +383,6 @@ impl Engine {
             self.closed().map(|rejection| rejection.reason)
         }
     }
-}
-
-pub(super) fn draining() -> Rejection {
-    Rejection::new(Reason::Draining, "the daemon is stopping; ask another one")
-        .retry_after(std::time::Duration::from_secs(1))
 }
 
 fn rejection(refusal: Refusal) -> Rejection {

@@ -78,7 +78,7 @@ async fn receive(
     let metrics = &receiver.parts.metrics;
     let headers = request.headers();
     let source = source::of(peer.ip(), headers, &receiver.parts.trusted_proxies);
-    if !source.is_some_and(|source| (receiver.parts.allowed)(source)) {
+    if !(receiver.parts.allowed)(source) {
         metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
         return End::WrongSource.code();
     }

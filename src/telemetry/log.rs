@@ -1,6 +1,6 @@
 //! Log lines, on standard error: constant sentences, values as fields.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, panic, thread};
 
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +23,7 @@ pub struct InvalidFilter(#[source] tracing_subscriber::filter::ParseError);
 const LIBRARIES: &str = "tokio_cron_scheduler=warn,h2=info,hyper=info,hyper_util=info,\
                          reqwest=info,rustls=info,sled=info,tonic=info,tower=info";
 
-/// Sets up logging for the process. `directives` are a level, or levels of single modules.
+/// Sets up logging for the process, of its panics too. `directives` are a level, or levels of single modules.
 /// Does nothing if somebody has set it up before.
 pub fn start_log(directives: &str, format: Format) -> Result<(), InvalidFilter> {
     let filter = filter(directives)?;
@@ -38,12 +38,25 @@ pub fn start_log(directives: &str, format: Format) -> Result<(), InvalidFilter> 
     } else {
         builder.json().flatten_event(true).with_current_span(false).try_init()
     };
+    log_panics();
     Ok(())
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, InvalidFilter> {
     // The last directive about a module stands.
     EnvFilter::builder().parse(format!("{LIBRARIES},{directives}")).map_err(InvalidFilter)
+}
+
+/// Tells of a panic by the place where it happened. What was said is told only when it is ours: a
+/// library may put bytes of a file or a request into its panics (P1).
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("", 0), |at| (at.file(), at.line()));
+        let text = panic.payload_as_str().filter(|_| file.starts_with("src/")).unwrap_or_default();
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or_default();
+        tracing::error!(file, line, thread, text, "panicked");
+    }));
 }
 
 #[cfg(test)]
@@ -65,6 +78,6 @@ mod tests {
 
     #[test]
     fn what_is_no_directive_is_refused() {
-        assert!(filter("loud please").is_err());
+        assert!(filter("argospool=loud").is_err());
     }
 }

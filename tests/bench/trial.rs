@@ -24,11 +24,8 @@ use argospool::{
         time::Timestamp,
         token::{Grant, Holder, Labels, Lease, Request, Stage, Token},
     },
-    port::{Group, Ledger, LedgerError, Opened, Opening, Pending, Reader},
-    store::{
-        memory::Memory,
-        sled::{Settings, Volume},
-    },
+    port::{Group, Ledger, Opening},
+    store::sled::{Settings, Volume},
 };
 use tokio::{
     net::TcpListener,
@@ -54,27 +51,15 @@ const LOADS: [(usize, usize); 3] = [(4, 16), (64, 1), (1, 1)];
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Variant {
     EchoOneThread,
-    PackedOneThread,
-    PerTokenOneThread,
-    ForgettingOneThread,
+    LeaseOneThread,
     EchoTwoThreads,
-    PackedTwoThreads,
+    LeaseTwoThreads,
 }
 
-use Variant::{
-    EchoOneThread, EchoTwoThreads, ForgettingOneThread, PackedOneThread, PackedTwoThreads,
-    PerTokenOneThread,
-};
+use Variant::{EchoOneThread, EchoTwoThreads, LeaseOneThread, LeaseTwoThreads};
 
 fn main() {
-    let variants = [
-        EchoOneThread,
-        PackedOneThread,
-        PerTokenOneThread,
-        ForgettingOneThread,
-        EchoTwoThreads,
-        PackedTwoThreads,
-    ];
+    let variants = [EchoOneThread, LeaseOneThread, EchoTwoThreads, LeaseTwoThreads];
     let servers: Vec<_> = variants.into_iter().map(|variant| (variant, serve(variant))).collect();
     let mut results: BTreeMap<(usize, Variant), Vec<(f64, Duration, Duration)>> = BTreeMap::new();
     for _ in 0..ROUNDS {
@@ -88,7 +73,7 @@ fn main() {
     for (load, (connections, in_flight)) in LOADS.into_iter().enumerate() {
         println!("\n{connections} connections x {in_flight} in flight, median of {ROUNDS} rounds");
         for variant in variants {
-            let echo = if matches!(variant, EchoTwoThreads | PackedTwoThreads) {
+            let echo = if matches!(variant, EchoTwoThreads | LeaseTwoThreads) {
                 EchoTwoThreads
             } else {
                 EchoOneThread
@@ -182,7 +167,7 @@ impl UnaryService<Ask> for Counter {
 fn serve(variant: Variant) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
-        let runtime = if matches!(variant, EchoTwoThreads | PackedTwoThreads) {
+        let runtime = if matches!(variant, EchoTwoThreads | LeaseTwoThreads) {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
         } else {
             tokio::runtime::Builder::new_current_thread().enable_all().build()
@@ -193,9 +178,7 @@ fn serve(variant: Variant) -> SocketAddr {
             let dir = tempfile::tempdir().unwrap();
             let ledger: Option<Box<dyn Ledger>> = match variant {
                 EchoOneThread | EchoTwoThreads => None,
-                ForgettingOneThread => Some(Box::new(Memory::default())),
-                PerTokenOneThread => Some(Box::new(PerToken::at(dir.path()))),
-                PackedOneThread | PackedTwoThreads => {
+                LeaseOneThread | LeaseTwoThreads => {
                     let volume = Volume::open(Settings::at(dir.path().join("data"))).unwrap();
                     Some(Box::new(volume.ledger(&ProjectName::parse("trial").unwrap())))
                 }
@@ -299,59 +282,5 @@ async fn call(channel: tonic::transport::Channel, begin: Instant) -> Vec<Duratio
         if start >= begin {
             spans.push(start.elapsed());
         }
-    }
-}
-
-/// The shape that was not taken: one record a token, in one batch a group.
-struct PerToken(std::sync::mpsc::Sender<(Vec<(u64, Vec<u8>)>, oneshot::Sender<()>)>);
-
-impl PerToken {
-    fn at(dir: &std::path::Path) -> Self {
-        let config = sled::Config::new().path(dir).segment_size(8 << 20).cache_capacity(32 << 20);
-        let db = config.open().unwrap();
-        let file = std::fs::File::open(dir.join("db")).unwrap();
-        let (send, receive) = std::sync::mpsc::channel::<(Vec<(u64, Vec<u8>)>, _)>();
-        thread::spawn(move || {
-            for (records, answer) in receive {
-                let mut batch = sled::Batch::default();
-                for (key, value) in records {
-                    batch.insert(&key.to_be_bytes(), value);
-                }
-                db.apply_batch(batch).unwrap();
-                db.flush().unwrap();
-                file.sync_data().unwrap();
-                let _: Result<(), ()> = oneshot::Sender::send(answer, ());
-            }
-        });
-        Self(send)
-    }
-}
-
-impl Ledger for PerToken {
-    fn open(&mut self, opening: Opening) -> Pending<'_, Result<Opened, LedgerError>> {
-        Box::pin(async move { Memory::default().open(opening).await })
-    }
-
-    fn commit(&mut self, group: Group) -> Pending<'_, Result<(), LedgerError>> {
-        Box::pin(async move {
-            let record =
-                |token: &Token| (token.sequence.get(), lent(token.sequence.get()).url.into_bytes());
-            let (answer, answered) = oneshot::channel();
-            let records = group.tokens.iter().map(record).map(|(key, mut value)| {
-                value.resize(260, 0);
-                (key, value)
-            });
-            self.0.send((records.collect(), answer)).unwrap();
-            answered.await.unwrap();
-            Ok(())
-        })
-    }
-
-    fn retain(&mut self, _: Timestamp, _: u64) -> Pending<'_, Result<u64, LedgerError>> {
-        Box::pin(async { Ok(0) })
-    }
-
-    fn reader(&self) -> Arc<dyn Reader> {
-        Memory::default().reader()
     }
 }

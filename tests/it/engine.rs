@@ -1,5 +1,12 @@
 //! The engine with a memory ledger and a scripted supplier, in paused time.
 
+mod calls;
+mod chores;
+mod commit;
+mod recovery;
+mod stop;
+mod waiting;
+
 use std::time::Duration;
 
 use argospool::{
@@ -13,11 +20,11 @@ use crate::world::{Bench, policy, wish};
 
 const NO_WAIT: Duration = Duration::ZERO;
 
-fn doubtful<T>(cause: DoubtfulCause) -> Outcome<T> {
+pub fn doubtful<T>(cause: DoubtfulCause) -> Outcome<T> {
     Outcome::Doubtful(Doubtful { cause, retry_after: None })
 }
 
-fn url(view: &LeaseView) -> String {
+pub fn url(view: &LeaseView) -> String {
     match view {
         LeaseView::Open { token, lease, .. } => match &lease.holder {
             argospool::domain::token::Holder::Caller { url, .. } => {

@@ -2,27 +2,31 @@
 //! ledger, and ways to wait for a state instead of sleeping.
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use argospool::{
     domain::{
         entropy::Entropy,
-        ids::{Owner, ProjectName, RequestId, TokenId, TokenPrefix},
+        ids::{Owner, ProjectName, RequestId, Sequence, TokenId, TokenPrefix},
         limits::TOKENS_PER_CALL_MAX,
         liveform::{Form, Query},
         pool::{Event, Policy, Wanted},
         refill,
         time::Timestamp,
-        token::{Grant, Labels, Request},
+        token::{ClosedLease, Grant, Labels, Request},
     },
-    engine::{Engine, Handle, Parts, Settings, Status},
+    engine::{Engine, Handle, LeaseView, Parts, Rejection, Settings, Status},
     port::{
-        Clock, Condition, Hold, Ledger, LedgerError, Observer, Outcome, Pending, Purpose,
-        Registered, Supplier, SupplierHealth,
+        Clock, Condition, Group, Hold, Ledger, LedgerError, Observer, Opened, Opening, Outcome,
+        Pending, Purpose, Reader, Registered, Supplier, SupplierHealth, Usage,
     },
+    store::memory::Memory,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +91,12 @@ pub enum Sent {
     Find(TokenId),
 }
 
+impl Sent {
+    pub fn is_count(&self) -> bool {
+        matches!(self, Self::Count)
+    }
+}
+
 /// A supplier that says what it is told to, and remembers what it was asked. Without a script every
 /// call settles.
 pub struct Scripted {
@@ -101,10 +111,19 @@ pub struct Script {
     pub deletions: VecDeque<Outcome<()>>,
     pub counts: VecDeque<Outcome<u32>>,
     pub finds: VecDeque<Outcome<bool>>,
-    pub known: std::collections::BTreeSet<TokenId>,
+    pub known: BTreeSet<TokenId>,
+    /// Ids of others.
+    pub foreign: u32,
+    /// Registrations that are out at this moment, and how often one was made while another of the
+    /// same ids was out.
+    pub out: BTreeSet<TokenId>,
+    pub overlaps: u32,
     pub condition: Option<Condition>,
     /// Registrations are not answered while this is set.
     pub silent: bool,
+    /// No call may leave, or no registration.
+    pub held: bool,
+    pub held_refill: bool,
     pub key_changes: u64,
 }
 
@@ -139,19 +158,25 @@ impl Scripted {
 }
 
 impl Supplier for Scripted {
-    fn admit(&self, _purpose: Purpose) -> Result<(), Hold> {
+    fn admit(&self, purpose: Purpose) -> Result<(), Hold> {
+        let script = self.state.lock().unwrap();
+        if script.held || (script.held_refill && purpose == Purpose::Refill) {
+            return Err(Hold { retry_after: Duration::from_secs(5) });
+        }
         Ok(())
     }
 
     fn register(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<Registered>> {
         let outcome = self.script(|script| {
             script.sent.push(Sent::Register(tokens.clone()));
+            let twice = tokens.iter().any(|token| !script.out.insert(token.clone()));
+            script.overlaps += u32::from(twice);
             let outcome = script
                 .registrations
                 .pop_front()
                 .unwrap_or(Outcome::Settled(Registered { count: None }));
             if matches!(outcome, Outcome::Settled(_)) {
-                script.known.extend(tokens);
+                script.known.extend(tokens.iter().cloned());
             }
             outcome
         });
@@ -159,6 +184,8 @@ impl Supplier for Scripted {
             loop {
                 let answered = self.answered.notified();
                 if !self.state.lock().unwrap().silent {
+                    let mut script = self.state.lock().unwrap();
+                    script.out.retain(|token| !tokens.contains(token));
                     return outcome;
                 }
                 answered.await;
@@ -183,7 +210,7 @@ impl Supplier for Scripted {
     fn count(&self) -> Pending<'_, Outcome<u32>> {
         let outcome = self.script(|script| {
             script.sent.push(Sent::Count);
-            let known = u32::try_from(script.known.len()).unwrap();
+            let known = u32::try_from(script.known.len()).unwrap() + script.foreign;
             script.counts.pop_front().unwrap_or(Outcome::Settled(known))
         });
         Box::pin(async move { outcome })
@@ -208,6 +235,62 @@ impl Supplier for Scripted {
             batch_limit: TOKENS_PER_CALL_MAX,
             key_changes: script.key_changes,
         }
+    }
+}
+
+/// A memory ledger that is watched, on a volume with as much space as a test wants.
+pub struct Watched {
+    ledger: Memory,
+    pub opens: Arc<AtomicUsize>,
+    pub free_bytes: Arc<AtomicU64>,
+}
+
+impl Watched {
+    pub fn new(ledger: Memory) -> Self {
+        Self { ledger, opens: Arc::default(), free_bytes: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+}
+
+impl Ledger for Watched {
+    fn open(&mut self, opening: Opening) -> Pending<'_, Result<Opened, LedgerError>> {
+        // Bounded, so that an engine that opens without end fails its test.
+        assert!(self.opens.fetch_add(1, Ordering::Relaxed) < 1_000, "opened without end");
+        self.ledger.open(opening)
+    }
+
+    fn commit(&mut self, group: Group) -> Pending<'_, Result<(), LedgerError>> {
+        self.ledger.commit(group)
+    }
+
+    fn retain(&mut self, before: Timestamp, most: u64) -> Pending<'_, Result<u64, LedgerError>> {
+        self.ledger.retain(before, most)
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(WatchedReader { reader: self.ledger.reader(), free: self.free_bytes.clone() })
+    }
+}
+
+struct WatchedReader {
+    reader: Arc<dyn Reader>,
+    free: Arc<AtomicU64>,
+}
+
+impl Reader for WatchedReader {
+    fn line(&self, sequence: Sequence) -> Pending<'_, Result<Option<ClosedLease>, LedgerError>> {
+        self.reader.line(sequence)
+    }
+
+    fn lines(
+        &self,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        self.reader.lines(from, limit)
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { free_bytes: self.free.load(Ordering::Relaxed), ..self.reader.usage() }
     }
 }
 
@@ -246,7 +329,6 @@ pub fn settings() -> Settings {
 pub struct Bench {
     pub handle: Handle,
     pub supplier: Arc<Scripted>,
-    pub clock: Arc<SimClock>,
     pub heard: Arc<Heard>,
     pub stop: CancellationToken,
     pub running: tokio::task::JoinHandle<Result<(), LedgerError>>,
@@ -254,31 +336,32 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start(policy: Policy, ledger: impl Ledger + 'static) -> Self {
-        Self::with(policy, ledger, Scripted::new(), SimClock::start()).await
+        Self::with(policy, settings(), ledger, Scripted::new()).await
     }
 
     pub async fn with(
         policy: Policy,
+        settings: Settings,
         ledger: impl Ledger + 'static,
         supplier: Arc<Scripted>,
-        clock: Arc<SimClock>,
     ) -> Self {
+        let clock = SimClock::start();
         let heard = Arc::new(Heard::default());
         let parts = Parts {
             project: ProjectName::parse("default").unwrap(),
             pid: "pid_test".to_owned(),
             policy,
-            settings: settings(),
+            settings,
             ledger: Box::new(ledger),
             supplier: supplier.clone(),
-            clock: clock.clone(),
+            clock,
             entropy: Box::new(Counting(7)),
             observer: heard.clone(),
         };
         let (engine, handle) = Engine::open(parts).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));
-        Self { handle, supplier, clock, heard, stop, running }
+        Self { handle, supplier, heard, stop, running }
     }
 
     /// Waits until the pool looks as wanted. Bounded in pool time, so that a test ends.
@@ -295,6 +378,32 @@ impl Bench {
 
     pub async fn filled(&self) -> Status {
         self.until("the pool is filled", |status| status.census.ready >= status.target).await
+    }
+
+    /// One lease, without waiting for it.
+    pub async fn lease(&self, owner: &str, request: Option<u128>) -> Result<LeaseView, Rejection> {
+        self.lease_within(owner, request, Duration::ZERO).await
+    }
+
+    pub async fn lease_within(
+        &self,
+        owner: &str,
+        request: Option<u128>,
+        wait: Duration,
+    ) -> Result<LeaseView, Rejection> {
+        let wanted = vec![wish(&self.handle, owner, request)];
+        Ok(self.handle.lease(wanted, wait).await?.remove(0))
+    }
+
+    /// A caller of its own, who waits for as long as this.
+    pub fn caller(
+        &self,
+        request: Option<u128>,
+        wait: Duration,
+    ) -> tokio::task::JoinHandle<Result<LeaseView, Rejection>> {
+        let handle = self.handle.clone();
+        let wanted = vec![wish(&handle, "uid:1", request)];
+        tokio::spawn(async move { Ok(handle.lease(wanted, wait).await?.remove(0)) })
     }
 
     /// Ends the engine as a crash would: nothing is finished, nothing is said.

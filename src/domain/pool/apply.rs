@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::{CapReached, Changes, Event, KeyCheck, Pool, Remembered};
+use super::{CapReached, Census, Changes, Event, KeyCheck, Pool, Remembered};
 use crate::domain::{
     ids::{OrderId, Revision, Sequence},
     order::{Order, OrderState},
@@ -95,9 +95,10 @@ impl Pool {
             Event::Counted { count } => {
                 self.count_wanted = None;
                 self.count_tried = true;
-                if count.is_some() {
-                    self.count = *count;
+                if let Some(drift) = count.and_then(|count| count.drift) {
+                    self.foreign = u32::try_from(drift.max(0)).unwrap_or(u32::MAX);
                 }
+                self.count = count.or(self.count);
             }
             Event::CountWanted { at } => {
                 self.count_wanted.get_or_insert(*at);
@@ -129,6 +130,10 @@ impl Pool {
         let mut order = order.clone();
         order.revision = self.pending_revision();
         self.next = self.next.max(order.range().end);
+        // What goes beyond the shortage is what was asked for beyond the target.
+        let Census { ready, minted, .. } = self.census();
+        let shortage = self.policy.refill.target().saturating_sub(ready + minted);
+        self.extra = self.extra.saturating_sub(order.tokens.saturating_sub(shortage));
         self.changes.orders.insert(order.id);
         for token in tokens {
             let mut token = token.clone();
@@ -138,10 +143,6 @@ impl Pool {
             self.tokens.insert(token.sequence, token);
         }
         self.orders.insert(order.id, order);
-        // What was ordered beyond the target is what was asked for beyond it.
-        let census = self.census();
-        let beyond = (census.ready + census.minted).saturating_sub(self.policy.refill.target());
-        self.extra = self.extra.saturating_sub(beyond);
     }
 
     fn set_order_state(&mut self, id: OrderId, state: OrderState) {

@@ -5,7 +5,7 @@ use crate::domain::{
     order::OrderState,
     refill::{self, Hindrance, Plan, View},
     time::Timestamp,
-    token::{DoomCause, Stage},
+    token::{Doom, DoomCause, Stage},
 };
 
 /// How many tokens stand where.
@@ -84,11 +84,11 @@ impl Pool {
 
     /// Ids that ARGOS counted and that are not ours.
     pub fn foreign(&self) -> u32 {
-        let drift = self.count.and_then(|count| count.drift).unwrap_or(0);
-        u32::try_from(drift.max(0)).unwrap_or(u32::MAX)
+        self.foreign
     }
 
-    /// Tokens of ours that ARGOS knows for certain, as far as anybody can know.
+    /// Tokens of ours that ARGOS knows for certain, as far as anybody can know: not those whose
+    /// registration or deletion is in doubt.
     pub(super) fn certain(&self) -> u32 {
         let mut certain = self.census().held();
         for order in self.orders.values() {
@@ -96,15 +96,9 @@ impl Pool {
                 certain = certain.saturating_sub(order.tokens);
             }
         }
-        let cancelled = self
-            .doomed
-            .iter()
-            .filter_map(|(_, sequence)| self.tokens.get(sequence))
-            .filter(|token| {
-                matches!(&token.stage, Stage::Doomed(doom) if doom.cause == DoomCause::Cancelled)
-            })
-            .count();
-        certain.saturating_sub(u32::try_from(cancelled).unwrap_or(u32::MAX))
+        let doubtful =
+            self.doomed_with(|doom| doom.cause == DoomCause::Cancelled || doom.attempts > 0);
+        certain.saturating_sub(doubtful)
     }
 
     /// Orders that are open without doubt, and doubtful ones.
@@ -120,6 +114,11 @@ impl Pool {
         counts
     }
 
+    /// Whether an order was answered and will be Ready by itself.
+    pub fn settling(&self) -> bool {
+        self.orders.values().any(|order| matches!(order.state, OrderState::Settled { .. }))
+    }
+
     /// Since when the oldest doubt stands.
     pub fn oldest_doubt(&self) -> Option<Timestamp> {
         let doubts = self.orders.values().filter_map(|order| match order.state {
@@ -131,15 +130,13 @@ impl Pool {
 
     /// Doomed tokens that could not be deleted so often that a person should look.
     pub fn stuck(&self) -> u32 {
-        let stuck = self
-            .doomed
-            .iter()
-            .filter_map(|(_, sequence)| self.tokens.get(sequence))
-            .filter(|token| {
-                matches!(&token.stage, Stage::Doomed(doom) if doom.attempts >= self.policy.delete_tries_max)
-            })
-            .count();
-        u32::try_from(stuck).unwrap_or(u32::MAX)
+        self.doomed_with(|doom| doom.attempts >= self.policy.delete_tries_max)
+    }
+
+    fn doomed_with(&self, wanted: impl Fn(&Doom) -> bool) -> u32 {
+        let doomed = self.doomed.iter().filter_map(|(_, sequence)| self.tokens.get(sequence));
+        let wanted = doomed.filter(|token| matches!(&token.stage, Stage::Doomed(it) if wanted(it)));
+        u32::try_from(wanted.count()).unwrap_or(u32::MAX)
     }
 
     /// Tokens that a caller could be given at this moment; 0 whenever hand-outs are stopped.

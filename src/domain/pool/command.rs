@@ -42,6 +42,10 @@ pub enum Command {
         order: OrderId,
         attempt: Attempt,
     },
+    /// Gives up orders of which no attempt is under way.
+    Withdraw {
+        orders: Vec<OrderId>,
+    },
     /// A deletion came to its end; `done` only if every id of it is gone for certain.
     Deleted {
         sequences: Vec<Sequence>,
@@ -77,7 +81,8 @@ pub enum Command {
     Resume {
         activities: Vec<Activity>,
     },
-    /// Ready tokens below this sequence may have been shown (L1): the ledger may be an older past.
+    /// Every token below this sequence may have been shown (L1): the ledger may be an older past, in
+    /// which those that were leased are Ready still, or Minted.
     Suspect {
         below: Sequence,
     },

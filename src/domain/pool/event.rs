@@ -38,7 +38,7 @@ pub enum Event {
         order: OrderId,
         doom: Doom,
     },
-    /// Never sent whole, never in doubt: its ids are forgotten.
+    /// Nothing of it is left to register, or nobody ever heard of it: its Minted ids are forgotten.
     OrderDropped {
         order: OrderId,
     },

@@ -45,6 +45,7 @@ impl Pool {
             leased: 0,
             minted: 0,
             count: None,
+            foreign: 0,
             count_wanted: Some(now),
             count_tried: false,
             cap_reached: None,

@@ -70,7 +70,8 @@ impl UnderWay {
         self.counting.take().is_none_or(|Overlap(overlapped)| overlapped)
     }
 
-    fn quiet(&self) -> bool {
+    /// Whether a count that begins at this moment is alone.
+    pub fn quiet(&self) -> bool {
         self.orders.is_empty() && self.deletion_calls == 0
     }
 }
@@ -92,11 +93,13 @@ impl Pool {
         if let Some(since) = self.count_wanted
             && under_way.counting.is_none()
         {
-            // Alone if possible: a count that a call of ours overlaps says nothing of others' ids.
-            if under_way.quiet() || now.since(since) >= COUNT_PATIENCE {
+            // Alone if possible: a count that a call of ours overlaps says nothing of others' ids. It
+            // holds up nothing for longer than it waits, because its share of the calls may be used up.
+            let patient = now.since(since) < COUNT_PATIENCE;
+            if under_way.quiet() || !patient {
                 effects.push(Effect::Count);
             }
-            if under_way.quiet() {
+            if under_way.quiet() && patient {
                 return effects;
             }
         }
@@ -110,6 +113,35 @@ impl Pool {
             self.deletions(now, under_way, batch.min(TOKENS_PER_CALL_MAX), &mut effects);
         }
         effects
+    }
+
+    /// Open orders that may not be sent any more, because with everything that may hold a slot and the
+    /// foreign ids last counted they would pass the cap less the reserve (C1). They fitted when they
+    /// were written down: others' ids grew since, or the cap was lowered.
+    pub fn misfits(&self, under_way: &UnderWay) -> Vec<OrderId> {
+        let waiting = || {
+            self.orders.values().filter_map(|order| match order.state {
+                OrderState::Open { doubt, .. } if !under_way.orders.contains(&order.id) => {
+                    // Without doubt nobody can have heard of its ids.
+                    let unheard =
+                        if doubt.is_none() { self.ids_of_order(order.id).len() } else { 0 };
+                    Some((order.id, u32::try_from(unheard).unwrap_or(u32::MAX)))
+                }
+                OrderState::Open { .. } | OrderState::Settled { .. } => None,
+            })
+        };
+        let slots = self.policy.cap.saturating_sub(self.policy.reserve);
+        let slots = slots.saturating_sub(self.foreign());
+        let unheard: u32 = waiting().map(|(_, unheard)| unheard).sum();
+        let mut taken = self.census().held().saturating_sub(unheard);
+        waiting()
+            .filter(|(_, unheard)| {
+                let fits = taken + unheard <= slots;
+                taken += if fits { *unheard } else { 0 };
+                !fits
+            })
+            .map(|(order, _)| order)
+            .collect()
     }
 
     /// The ids an order may be registered with: exactly its own, and only those that nobody can have
@@ -160,7 +192,9 @@ impl Pool {
     }
 
     fn registrations(&self, now: Timestamp, under_way: &UnderWay, effects: &mut Vec<Effect>) {
-        let calls = self.policy.refill.calls_in_flight();
+        // After "full" one order at a time feels its way.
+        let calls =
+            if self.cap_reached.is_some() { 1 } else { self.policy.refill.calls_in_flight() };
         let doubtful = |id: &OrderId| {
             matches!(
                 self.orders.get(id).map(|order| &order.state),
@@ -171,12 +205,16 @@ impl Pool {
         let mut repeats = (calls as usize / 2)
             .max(1)
             .saturating_sub(under_way.orders.iter().filter(|id| doubtful(id)).count());
+        let misfits = self.misfits(under_way);
         for order in self.orders.values() {
             let OrderState::Open { not_before, doubt } = &order.state else { continue };
             if free == 0 {
                 break;
             }
-            if now < *not_before || under_way.orders.contains(&order.id) {
+            if now < *not_before
+                || under_way.orders.contains(&order.id)
+                || misfits.contains(&order.id)
+            {
                 continue;
             }
             if doubt.is_some() {

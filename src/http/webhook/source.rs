@@ -1,7 +1,7 @@
 //! Who really sent a request that came through proxies.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -11,8 +11,9 @@ use axum::http::HeaderMap;
 pub type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// The nearest address that is not a trusted proxy's. Whatever stands before it in the header was
-/// said by somebody we do not trust. `None`: a trusted proxy said something that cannot be read.
-pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &Allow) -> Option<IpAddr> {
+/// said by somebody we do not trust. What a trusted proxy says and nobody can read is nobody's
+/// address: `0.0.0.0`, which is on no list but one of everybody.
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &Allow) -> IpAddr {
     let mut nearest = peer.to_canonical();
     let mut hops = headers.get_all("x-forwarded-for").iter().rev().flat_map(|value| {
         let text = value.to_str().unwrap_or("?");
@@ -20,9 +21,9 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &Allow) -> Option<I
     });
     while trusted(nearest) {
         let Some(hop) = hops.next() else { break };
-        nearest = address(hop)?.to_canonical();
+        nearest = address(hop).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
     }
-    Some(nearest)
+    nearest
 }
 
 /// With or without a port.
@@ -35,36 +36,36 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn sender(peer: &str, forwarded: &[&str], trusted: &'static [&str]) -> Option<String> {
+    fn sender(peer: &str, forwarded: &[&str], trusted: &'static [&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         let trusted: Allow = Arc::new(|addr| trusted.contains(&addr.to_string().as_str()));
-        of(peer.parse().unwrap(), &headers, &trusted).map(|addr| addr.to_string())
+        of(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]
     fn nobody_but_a_trusted_proxy_is_believed() {
         let found = sender("198.51.100.1", &["52.78.194.237"], &["10.0.0.1"]);
-        assert_eq!(found.as_deref(), Some("198.51.100.1"));
+        assert_eq!(found, "198.51.100.1");
         let found = sender("10.0.0.1", &["52.78.194.237"], &["10.0.0.1"]);
-        assert_eq!(found.as_deref(), Some("52.78.194.237"));
+        assert_eq!(found, "52.78.194.237");
     }
 
     #[test]
     fn what_the_sender_itself_wrote_in_front_is_not_believed() {
         let found = sender("10.0.0.1", &["52.78.194.237, 198.51.100.1"], &["10.0.0.1"]);
-        assert_eq!(found.as_deref(), Some("198.51.100.1"));
+        assert_eq!(found, "198.51.100.1");
         let found = sender("10.0.0.1", &["52.78.194.237", "198.51.100.1"], &["10.0.0.1"]);
-        assert_eq!(found.as_deref(), Some("198.51.100.1"));
+        assert_eq!(found, "198.51.100.1");
     }
 
     #[test]
     fn a_chain_of_trusted_proxies_is_followed_to_its_end() {
         let chain = &["52.78.194.237, 10.0.0.2"];
         let found = sender("10.0.0.1", chain, &["10.0.0.1", "10.0.0.2"]);
-        assert_eq!(found.as_deref(), Some("52.78.194.237"));
+        assert_eq!(found, "52.78.194.237");
     }
 
     #[test]
@@ -76,8 +77,8 @@ mod tests {
             ("[2001:db8::1]", "2001:db8::1"),
         ] {
             let found = sender("::ffff:10.0.0.1", &[text], &["10.0.0.1"]);
-            assert_eq!(found.as_deref(), Some(expected), "{text}");
+            assert_eq!(found, expected, "{text}");
         }
-        assert_eq!(sender("10.0.0.1", &["unknown"], &["10.0.0.1"]), None);
+        assert_eq!(sender("10.0.0.1", &["unknown"], &["10.0.0.1"]), "0.0.0.0");
     }
 }

@@ -1,1 +1,195 @@
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    api::stand::Stand,
+    domain::{
+        ids::{Owner, TokenId},
+        pool::Wanted,
+        token::{Decision, Ending, Grant, Labels},
+    },
+    engine::{LeaseView, Which},
+    http::{serve, tests::ask},
+};
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A receiver on a port of its own.
+async fn receiver(stand: &Stand, change: impl FnOnce(&mut ReceiverParts)) -> SocketAddr {
+    let named = |project: &str| stand.handle(project).project().clone();
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let mut parts = ReceiverParts {
+        pools: stand.pools.clone(),
+        metrics: stand.metrics.clone(),
+        clock: stand.clock.clone(),
+        secrets: vec![(named("default"), secret("old-one")), (named("default"), secret("new-one"))],
+        allowed: Arc::new(|source| source == LOCAL),
+        trusted_proxies: Arc::new(|_| false),
+        body_max: 4_096,
+        answer_timeout: Duration::from_secs(5),
+    };
+    change(&mut parts);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, webhooks(parts), stand.stop.clone()));
+    address
+}
+
+async fn post(address: SocketAddr, secret: &str, body: &str) -> u16 {
+    post_with(address, secret, body, "").await
+}
+
+async fn post_with(address: SocketAddr, secret: &str, body: &str, header: &str) -> u16 {
+    let length = body.len();
+    let request = format!(
+        "POST /webhooks/argos/{secret} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
+         connection: close\r\n{header}\r\n{body}"
+    );
+    ask(address, &request).await.0
+}
+
+async fn lease(stand: &Stand) -> (TokenId, LeaseView) {
+    let grant = Grant {
+        owner: Owner::parse("token:web").unwrap(),
+        request: None,
+        labels: Labels::default(),
+    };
+    let ttl = Duration::from_secs(600);
+    let wanted = Wanted { grant, ttl, query: crate::domain::liveform::Query::default() };
+    let leases = stand.handle("default").lease(vec![wanted], Duration::ZERO).await.unwrap();
+    let LeaseView::Open { token, .. } = &leases[0] else { panic!("closed at once") };
+    (token.clone(), leases[0].clone())
+}
+
+fn about(trigger: &str, token: &TokenId) -> String {
+    format!(
+        r#"{{"webhook_trigger":"{trigger}","submission_id":"sub-1","tokenId":"{}"}}"#,
+        token.expose()
+    )
+}
+
+async fn counted(stand: &Stand, project: &str, trigger: &str, result: &str) -> String {
+    let text = stand.metrics.render(&stand.pools).await;
+    let series = format!(
+        "argospool_webhooks_total{{project=\"{project}\",result=\"{result}\",trigger=\"{trigger}\"}} "
+    );
+    let found = text.lines().find_map(|line| line.strip_prefix(&series));
+    found.unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn a_decision_is_durable_before_argos_hears_200() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, view) = lease(&stand).await;
+    assert_eq!(post(address, "new-one", &about("created", &token)).await, 200);
+    assert_eq!(post(address, "old-one", &about("approved", &token)).await, 200);
+    let found = stand.handle("default").find(Which::Sequence(view.sequence())).await.unwrap();
+    let Some(LeaseView::Closed(line)) = found else { panic!("still open") };
+    assert_eq!(
+        (line.ending, line.decided.unwrap().decision),
+        (Ending::Decided, Decision::Approved)
+    );
+    assert_eq!(line.started.unwrap().submission.unwrap().as_str(), "sub-1");
+    assert_eq!(counted(&stand, "default", "approved", "recorded").await, "1");
+
+    assert_eq!(post(address, "new-one", &about("approved", &token)).await, 200);
+    assert_eq!(counted(&stand, "default", "approved", "known").await, "1");
+}
+
+#[tokio::test]
+async fn what_does_not_concern_us_is_acknowledged_and_counted() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let stranger = TokenId::parse("kyc-000000000001a").unwrap();
+    for (body, trigger, result) in [
+        (about("approved", &stranger), "approved", "foreign"),
+        (about("token_expired", &stranger), "token_expired", "ignored"),
+        (about("brand_new", &stranger), "other", "ignored"),
+        (r#"{"webhook_trigger":"rejected"}"#.to_owned(), "rejected", "no_token"),
+    ] {
+        assert_eq!(post(address, "new-one", &body).await, 200, "{trigger}");
+        assert_eq!(counted(&stand, "default", trigger, result).await, "1", "{trigger}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_finds_nothing() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, _) = lease(&stand).await;
+    for secret in ["wrong", "new-on", "new-one2", "NEW-ONE"] {
+        assert_eq!(post(address, secret, &about("approved", &token)).await, 404, "{secret}");
+    }
+    assert_eq!(counted(&stand, "-", "none", "wrong_secret").await, "4");
+    assert_eq!(
+        ask(
+            address,
+            "GET /webhooks/argos/new-one HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        )
+        .await
+        .0,
+        405
+    );
+}
+
+#[tokio::test]
+async fn a_sender_that_is_not_on_the_list_is_turned_away() {
+    let stand = Stand::ready().await;
+    let argos: IpAddr = "52.78.194.237".parse().unwrap();
+    let only_argos = move |parts: &mut ReceiverParts| {
+        parts.allowed = Arc::new(move |source| source == argos);
+    };
+    let address = receiver(&stand, only_argos).await;
+    let forwarded = "x-forwarded-for: 52.78.194.237\r\n";
+    assert_eq!(post_with(address, "new-one", "{}", forwarded).await, 403);
+    let behind_a_proxy = move |parts: &mut ReceiverParts| {
+        parts.allowed = Arc::new(move |source| source == argos);
+        parts.trusted_proxies = Arc::new(|source| source == LOCAL);
+    };
+    let address = receiver(&stand, behind_a_proxy).await;
+    let body = r#"{"webhook_trigger":"aml"}"#;
+    assert_eq!(post_with(address, "new-one", body, forwarded).await, 200);
+    assert_eq!(post_with(address, "new-one", body, "x-forwarded-for: junk\r\n").await, 403);
+    assert_eq!(post(address, "new-one", body).await, 403);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    assert_eq!(post(address, "new-one", "not json").await, 400);
+    assert_eq!(post(address, "new-one", r#"{"hello":"world"}"#).await, 400);
+    assert_eq!(post(address, "new-one", r#"{"data":"c2VhbGVk"}"#).await, 503);
+    let long = format!(r#"{{"webhook_trigger":"aml","record":"{}"}}"#, "x".repeat(4_096));
+    assert_eq!(post(address, "new-one", &long).await, 413);
+}
+
+#[tokio::test]
+async fn argos_sends_again_what_could_not_be_committed() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |parts| parts.answer_timeout = Duration::from_millis(50)).await;
+    let (token, _) = lease(&stand).await;
+    stand.disk("default").hang_commit();
+    assert_eq!(post(address, "new-one", &about("approved", &token)).await, 503);
+    assert_eq!(counted(&stand, "default", "approved", "unavailable").await, "1");
+    stand.disk("default").release();
+    stand.until("default", |status| status.census.leased == 0).await;
+    let address = receiver(&stand, |_| ()).await;
+    assert_eq!(post(address, "new-one", &about("approved", &token)).await, 200);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_not_open_yet_makes_argos_send_again() {
+    let stand = Stand::ready().await;
+    let closed = Stand::closed(&["default"]);
+    let pools = closed.pools.clone();
+    let address = receiver(&stand, move |parts| parts.pools = pools).await;
+    let token = TokenId::parse("kyc-000000000001a").unwrap();
+    assert_eq!(post(address, "new-one", &about("approved", &token)).await, 503);
+}

@@ -150,6 +150,8 @@ impl Shelf {
             span.widen(line.closed);
             lines.insert(line.sequence, line);
         }
+        // A fold that is done again after a crash counts its lines once too little; a sweep that comes
+        // by counts anew.
         span.lines += (lines.len() - before) as u64;
         trees.put_block(block, lines.into_values().collect())?;
         trees.put_span(block / BLOCKS_PER_SPAN, span)?;
@@ -340,6 +342,6 @@ impl Trees {
 }
 
 /// The number that a key of eight bytes is.
-pub(super) fn number(key: &[u8]) -> Result<u64, Fault> {
+fn number(key: &[u8]) -> Result<u64, Fault> {
     key.try_into().map(u64::from_be_bytes).map_err(|_| "a key has the wrong length".into())
 }

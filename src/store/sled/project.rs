@@ -14,11 +14,17 @@ use super::{
     database::{Database, choices, put},
     fold::Folding,
     group::{self, Parts},
-    history::{self, Fault, Shelf, number},
+    history::{self, Fault, Shelf},
     witness::{self, Claim, Found, Witness},
 };
 use crate::{
-    domain::{ids::ProjectName, seal::LedgerIdentity, time::Timestamp},
+    domain::{
+        ids::{ProjectName, Revision},
+        order::Order,
+        seal::LedgerIdentity,
+        time::Timestamp,
+        token::Token,
+    },
     port::{LedgerError, Opened, Opening},
     store::record::{
         FORMAT_VERSION, GroupRecord, HeadRecord, MarkRecord, OrderRecord, RecordError,
@@ -109,7 +115,7 @@ impl Project {
         let found = witness::read(&testimony).map_err(unreadable)?;
         let fresh = self.head.format == 0;
         if fresh {
-            self.found(&found, opening).map_err(|reason| unusable(settings, &reason))?;
+            self.establish(&found, opening).map_err(|reason| unusable(settings, &reason))?;
         }
         self.check(settings, opening)?;
         let damaged = |fault: Fault| unusable(settings, &fault.to_string());
@@ -277,7 +283,7 @@ impl Project {
     }
 
     /// Writes the first head of a ledger, unless there was one.
-    fn found(&mut self, found: &Found, opening: &Opening) -> Result<(), String> {
+    fn establish(&mut self, found: &Found, opening: &Opening) -> Result<(), String> {
         if *found != Found::Nothing {
             return Err("it is empty, and its witness has seen one that was not".to_owned());
         }
@@ -317,50 +323,48 @@ impl Project {
         self.head.identity.clone().ok_or(RecordError::Missing("identity"))?.try_into()
     }
 
-    /// Blocks first, then what is newer.
+    /// Blocks first, then what is newer. One block at a time, so that the pool is in memory once.
     fn read(&self, remember_after: Timestamp, identity: LedgerIdentity) -> Result<Opened, Fault> {
-        let mut tokens: BTreeMap<u64, TokenRecord> = BTreeMap::new();
+        let Backlog { tokens: newer_tokens, orders: newer_orders, .. } = &self.backlog;
+        let mut tokens: Vec<Token> = Vec::new();
         for entry in &self.trees.tokens {
-            let block = TokenBlockRecord::decode(&*entry?.1)?.tokens.into_iter();
-            tokens.extend(block.map(|token| (token.sequence, token)));
+            for token in TokenBlockRecord::decode(&*entry?.1)?.tokens {
+                if !newer_tokens.contains_key(&token.sequence) {
+                    tokens.push(token.try_into()?);
+                }
+            }
         }
-        overlay(&mut tokens, &self.backlog.tokens);
-        let mut orders: BTreeMap<u64, OrderRecord> = BTreeMap::new();
+        for token in newer_tokens.values().flatten() {
+            tokens.push(token.clone().try_into()?);
+        }
+        tokens.sort_unstable_by_key(|token| token.sequence);
+        let mut orders: Vec<Order> = Vec::new();
         for entry in &self.trees.orders {
-            let (key, value) = entry?;
-            orders.insert(number(&key)?, OrderRecord::decode(&*value)?);
+            let order = OrderRecord::decode(&*entry?.1)?;
+            if !newer_orders.contains_key(&order.id) {
+                orders.push(order.try_into()?);
+            }
         }
-        overlay(&mut orders, &self.backlog.orders);
+        for order in newer_orders.values().flatten() {
+            orders.push(order.clone().try_into()?);
+        }
+        orders.sort_unstable_by_key(|order| order.id);
+        let pauses = self.head.pauses.iter().cloned().map(TryInto::try_into);
         let mark = self.mark();
         Ok(Opened {
             identity,
             epoch: self.head.epoch,
-            revision: crate::domain::ids::Revision(mark.revision),
+            revision: Revision(mark.revision),
             next: sequence(mark.next)?,
             granted: sequence(mark.granted)?,
             committed_at: Timestamp::from_millis(mark.at),
-            tokens: converted(tokens.into_values())?,
-            orders: converted(orders.into_values())?,
-            pauses: converted(self.head.pauses.iter().cloned())?,
+            tokens,
+            orders,
+            pauses: pauses.collect::<Result<_, RecordError>>()?,
             requests: self.shelf.past_requests(remember_after)?,
             suspect_below: None,
         })
     }
-}
-
-fn overlay<R: Clone>(records: &mut BTreeMap<u64, R>, newer: &BTreeMap<u64, Option<R>>) {
-    for (key, record) in newer {
-        match record {
-            Some(record) => records.insert(*key, record.clone()),
-            None => records.remove(key),
-        };
-    }
-}
-
-fn converted<R, T: TryFrom<R, Error = RecordError>>(
-    records: impl Iterator<Item = R>,
-) -> Result<Vec<T>, RecordError> {
-    records.map(T::try_from).collect()
 }
 
 fn unusable(settings: &Settings, reason: &str) -> LedgerError {

@@ -219,3 +219,75 @@ fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
     };
     whole.then_some((number(8)?, testimony))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIM: Claim = Claim { ledger: 1, boot: 1, revision: 10, next: 500, granted: 100 };
+
+    fn witness(dir: &Path, suspect_below: Option<u64>) -> (Settings, PathBuf, Witness) {
+        let (settings, path) = (Settings::at(dir), dir.join("witness"));
+        let witness = Witness::begin(&settings, &path, &CLAIM, suspect_below).unwrap();
+        (settings, path, witness)
+    }
+
+    fn found(path: &Path) -> Testimony {
+        let Found::Testimony(testimony) = read(path).unwrap() else { panic!("no testimony") };
+        testimony
+    }
+
+    #[test]
+    fn the_bound_is_written_before_it_is_passed_and_in_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, path, mut witness) = witness(dir.path(), None);
+        witness.allow(&settings, 100).unwrap();
+        assert_eq!(found(&path).granted, 100);
+        witness.allow(&settings, 101).unwrap();
+        assert_eq!(found(&path).granted, 256, "L1");
+        witness.allow(&settings, 256).unwrap();
+        assert_eq!(found(&path).granted, 256, "one sync for many leases");
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_testimony_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, path, mut witness) = witness(dir.path(), None);
+        witness.note(11, 600).unwrap();
+        witness.note(12, 700).unwrap();
+        let newest = (witness.count % 2) * SLOT_BYTES;
+        witness.file.write_all_at(b"torn", newest + 50).unwrap();
+        assert_eq!(found(&path).revision, 11);
+        witness.file.write_all_at(b"torn", (SLOT_BYTES - newest) + 50).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Illegible);
+    }
+
+    #[test]
+    fn a_ledger_is_suspected_when_it_is_behind_or_nobody_can_vouch_for_it() {
+        let said =
+            Testimony { ledger: 1, boot: 1, revision: 10, next: 500, granted: 256, clean: false };
+        let suspect = |said: Testimony| Found::Testimony(said).suspect_below(&CLAIM);
+        assert_eq!(suspect(said), None, "a killed process");
+        assert_eq!(suspect(Testimony { revision: 9, ..said }), None, "killed before the note");
+        assert_eq!(suspect(Testimony { revision: 11, ..said }), Some(256), "an older past");
+        assert_eq!(suspect(Testimony { boot: 2, ..said }), Some(256), "power was lost");
+        assert_eq!(suspect(Testimony { boot: 2, clean: true, ..said }), None, "an orderly end");
+        assert_eq!(suspect(Testimony { ledger: 2, ..said }), Some(500), "of another ledger");
+        let ahead = Found::Testimony(Testimony { next: 700, ..said });
+        assert_eq!(ahead.next(&CLAIM), 700, "no sequence is minted twice");
+        assert_eq!(Found::Nothing.suspect_below(&CLAIM), Some(500), "lost");
+        assert_eq!(Found::Illegible.suspect_below(&CLAIM), Some(500), "illegible");
+    }
+
+    #[test]
+    fn a_suspicion_stands_until_a_commit_and_an_orderly_end_does_not_clear_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, path, witness) = witness(dir.path(), Some(400));
+        witness.close().unwrap();
+        assert_eq!(read(&path).unwrap().suspect_below(&CLAIM), Some(400));
+        let settings = Settings::at(dir.path());
+        let mut witness = Witness::begin(&settings, &path, &CLAIM, Some(400)).unwrap();
+        witness.note(10, 500).unwrap();
+        assert_eq!(read(&path).unwrap().suspect_below(&CLAIM), None);
+    }
+}

@@ -1,1 +1,220 @@
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::{
+    api::{Access, stand::Stand},
+    domain::{ids::Sequence, pause::Activity},
+};
+
+/// One line of samples: name, label names, value.
+struct Sample<'a> {
+    name: &'a str,
+    labels: Vec<&'a str>,
+    value: &'a str,
+}
+
+fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let labels = labels.trim_end_matches('}').split("\",").filter(|pair| !pair.is_empty());
+        let labels = labels.map(|pair| pair.split_once("=\"").unwrap().0).collect();
+        Sample { name, labels, value }
+    })
+}
+
+/// Everything that a daemon with one project tells.
+async fn everything() -> (Stand, String) {
+    let stand = Stand::ready().await;
+    stand.server(Access::default());
+    stand.metrics.expect_jobs(&["floor"]);
+    stand.metrics.expect_webhooks(stand.pools.projects(), &[("created", "recorded")]);
+    // The first count of ARGOS tells how many ids are there.
+    stand.until("default", |status| status.count.is_some()).await;
+    let text = stand.metrics.render(&stand.pools).await;
+    (stand, text)
+}
+
+#[tokio::test]
+async fn every_metric_keeps_the_naming_rules() {
+    let (_stand, text) = everything().await;
+    let mut types = BTreeMap::new();
+    let mut helped = BTreeSet::new();
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), Some(help)) => {
+                assert!(help.ends_with('.') && help.len() > 10, "{line}");
+                helped.insert(name);
+            }
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                types.insert(name, kind);
+            }
+            _ => (),
+        }
+    }
+    for (name, kind) in &types {
+        assert!(helped.contains(name), "{name} has no help");
+        let known = ["argospool_", "grpc_server_", "process_"];
+        assert!(known.iter().any(|prefix| name.starts_with(prefix)), "{name}");
+        assert_eq!(*kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        let foreign_unit = ["_ms", "_millis", "_minutes", "_kb", "_mb", "_percent"];
+        assert!(!foreign_unit.iter().any(|unit| name.contains(unit)), "{name}");
+    }
+    let labels = [
+        "project",
+        "code",
+        "reason",
+        "stage",
+        "ending",
+        "decision",
+        "result",
+        "operation",
+        "condition",
+        "activity",
+        "promise",
+        "trigger",
+        "job",
+        "le",
+        "version",
+        "revision",
+        "grpc_service",
+        "grpc_method",
+        "grpc_code",
+    ];
+    for sample in samples(&text) {
+        for label in sample.labels {
+            assert!(labels.contains(&label), "{} has the label {label}", sample.name);
+        }
+        assert!(!sample.value.contains("inf"), "{} {}", sample.name, sample.value);
+    }
+}
+
+#[tokio::test]
+async fn the_promised_metrics_are_there_from_the_start() {
+    let (_stand, text) = everything().await;
+    let names: BTreeSet<_> = samples(&text).map(|sample| sample.name).collect();
+    for name in [
+        "tokens",
+        "leasable_tokens",
+        "target_tokens",
+        "low_water_tokens",
+        "cap_tokens",
+        "reserve_tokens",
+        "held_tokens",
+        "foreign_tokens",
+        "time_to_empty_seconds",
+        "outage_cover_seconds",
+        "leases_created_total",
+        "leases_closed_total",
+        "decisions_total",
+        "lease_requests_total",
+        "handout_stopped",
+        "late_facts_total",
+        "lease_wait_seconds_bucket",
+        "waiting_callers",
+        "commit_seconds_bucket",
+        "commit_group_size_bucket",
+        "refill_batches_total",
+        "argos_requests_total",
+        "argos_request_seconds_bucket",
+        "argos_up",
+        "argos_condition",
+        "argos_budget_remaining",
+        "oldest_doubtful_seconds",
+        "doubtful_orders",
+        "webhooks_total",
+        "purge_backlog_tokens",
+        "stuck_tokens",
+        "audit_breaches_total",
+        "reported_tokens",
+        "paused",
+        "ledger_bytes",
+        "build_info",
+        "scheduler_runs_total",
+        "panics_total",
+    ] {
+        assert!(names.contains(format!("argospool_{name}").as_str()), "{name}\n{text}");
+    }
+    for name in ["process_start_time_seconds", "process_resident_memory_bytes"] {
+        assert!(names.contains(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_series_gives_a_token_away() {
+    let (stand, text) = everything().await;
+    let tokens = stand.handle("default").tokens(Sequence::ZERO, 1_000, |_| true).await.unwrap();
+    assert!(!tokens.items.is_empty());
+    for token in tokens.items {
+        assert!(!text.contains(token.id.expose()));
+    }
+}
+
+#[tokio::test]
+async fn a_stock_that_nobody_asks_for_lasts_for_ever() {
+    let (_stand, text) = everything().await;
+    let line = "argospool_time_to_empty_seconds{project=\"default\"} +Inf";
+    assert!(text.lines().any(|found| found == line), "{text}");
+}
+
+#[tokio::test]
+async fn a_pool_that_is_not_open_has_no_stock_and_says_why() {
+    let stand = Stand::closed(&["default"]);
+    let text = stand.metrics.render(&stand.pools).await;
+    for line in [
+        "argospool_leasable_tokens{project=\"default\"} 0",
+        "argospool_handout_stopped{project=\"default\",reason=\"starting\"} 1",
+        "argospool_handout_stopped{project=\"default\",reason=\"paused\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("argospool_tokens{"), "{text}");
+}
+
+#[tokio::test]
+async fn a_paused_pool_has_tokens_and_none_to_lease() {
+    let stand = Stand::ready().await;
+    let leasing = vec![Activity::Leasing];
+    stand.handle("default").pause(leasing, String::new(), "test".to_owned()).await.unwrap();
+    let text = stand.metrics.render(&stand.pools).await;
+    for line in [
+        "argospool_tokens{project=\"default\",stage=\"ready\"} 20",
+        "argospool_leasable_tokens{project=\"default\"} 0",
+        "argospool_handout_stopped{project=\"default\",reason=\"paused\"} 1",
+        "argospool_paused{activity=\"leasing\",project=\"default\"} 1",
+        "argospool_paused{activity=\"refill\",project=\"default\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn calls_to_argos_are_counted_as_their_client_tells() {
+    let stand = Stand::ready().await;
+    let project = stand.pools.projects().next().unwrap();
+    let metrics = stand.metrics.project(project);
+    metrics.called("register", "settled", std::time::Duration::from_millis(120));
+    let text = stand.metrics.render(&stand.pools).await;
+    for line in [
+        "argospool_argos_requests_total{operation=\"register\",project=\"default\",result=\"settled\"} 1",
+        "argospool_argos_requests_total{operation=\"delete\",project=\"default\",result=\"unanswered\"} 0",
+        "argospool_argos_request_seconds_count{operation=\"register\",project=\"default\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_never_came_to_be_is_not_counted() {
+    let stand = Stand::ready().await;
+    let before = stand.metrics.render(&stand.pools).await;
+    let created = "argospool_leases_created_total{project=\"default\"} 0";
+    assert!(before.lines().any(|line| line == created), "{before}");
+    stand.disk("default").refuse_commit();
+    let mut pool = crate::api::proto::token_pool_service_client::TokenPoolServiceClient::new(
+        stand.serve(Access::default()).await,
+    );
+    pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap_err();
+    let after = stand.metrics.render(&stand.pools).await;
+    assert!(after.lines().any(|line| line == created), "{after}");
+}

@@ -60,6 +60,15 @@ async fn a_group_that_is_missing_is_damage() {
 }
 
 #[tokio::test]
+async fn groups_are_folded_into_blocks_and_go() {
+    let mut place = Directory::new();
+    lived(&mut place, 1_000).await;
+    place.stop();
+    meddle(&place, "groups", |groups| assert!(groups.len() < 600, "{} groups", groups.len()));
+    assert_eq!(place.opened().await.unwrap().tokens.len(), 8_000);
+}
+
+#[tokio::test]
 async fn the_last_group_counts_with_all_its_parts_or_not_at_all() {
     let mut place = Directory::new();
     lived(&mut place, 2).await;

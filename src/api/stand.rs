@@ -1,0 +1,306 @@
+//! A stand for the tests of the edges: real engines over ledgers in memory, a scripted ARGOS, and
+//! the real server on a port of its own.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Access, Parts, ProjectRules, Server};
+use crate::{
+    domain::{
+        entropy::Entropy,
+        ids::{ProjectName, TokenId, TokenPrefix},
+        liveform::Form,
+        pool::Policy,
+        refill,
+        time::Timestamp,
+    },
+    engine::{self, Engine, Handle, Pools, Settings, Status},
+    port::{
+        Clock, Condition, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
+        Supplier, SupplierHealth,
+    },
+    store::memory::{Faults, Memory},
+    telemetry::Metrics,
+};
+
+/// Long enough for a busy machine, and never waited for when all is well.
+const BOUND: Duration = Duration::from_secs(20);
+const BORN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// Tokens that a pool of the stand keeps ready.
+pub(crate) const STOCK: u32 = 20;
+
+/// Some projects, each with an engine that runs, and what they share.
+pub(crate) struct Stand {
+    pub pools: Arc<Pools>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<StandClock>,
+    pub stop: CancellationToken,
+    names: Vec<ProjectName>,
+    argos: BTreeMap<ProjectName, Arc<ScriptedArgos>>,
+    disks: Mutex<BTreeMap<ProjectName, Faults>>,
+}
+
+impl Stand {
+    /// Nothing is open yet.
+    pub(crate) fn closed(names: &[&str]) -> Self {
+        let names: Vec<_> = names.iter().map(|name| ProjectName::parse(name).unwrap()).collect();
+        let argos = names.iter().map(|name| (name.clone(), Arc::default())).collect();
+        Self {
+            pools: Arc::new(Pools::new(names.clone())),
+            metrics: Metrics::new("1.2.3", "abc"),
+            clock: Arc::default(),
+            stop: CancellationToken::new(),
+            names,
+            argos,
+            disks: Mutex::default(),
+        }
+    }
+
+    /// The project `default` with its stock ready.
+    pub(crate) async fn ready() -> Self {
+        Self::ready_with(&["default"]).await
+    }
+
+    pub(crate) async fn ready_with(names: &[&str]) -> Self {
+        let stand = Self::closed(names);
+        stand.open().await;
+        for name in names {
+            stand.until(name, |status| status.leasable >= STOCK).await;
+        }
+        stand
+    }
+
+    pub(crate) async fn open(&self) {
+        for project in &self.names {
+            let memory = Memory::default();
+            self.disks.lock().unwrap().insert(project.clone(), memory.faults());
+            let parts = engine::Parts {
+                project: project.clone(),
+                pid: format!("pid_{project}"),
+                policy: policy(project),
+                settings: Settings {
+                    waiting_max: 16,
+                    free_space_min: 0,
+                    retention: Duration::from_secs(72 * 3_600),
+                    history_max_lines: 1_000,
+                },
+                ledger: Box::new(memory),
+                supplier: self.argos[project].clone(),
+                clock: self.clock.clone(),
+                entropy: Box::new(Counter(7)),
+                observer: Arc::new(self.metrics.project(project)),
+            };
+            let (engine, handle) = Engine::open(parts).await.unwrap();
+            self.pools.opened(handle);
+            tokio::spawn(engine.run(self.stop.clone()));
+        }
+    }
+
+    pub(crate) fn handle(&self, project: &str) -> &Handle {
+        self.pools.find(project).unwrap()
+    }
+
+    pub(crate) fn argos(&self, project: &str) -> &ScriptedArgos {
+        &self.argos[&ProjectName::parse(project).unwrap()]
+    }
+
+    /// What to do wrong with a project's ledger.
+    pub(crate) fn disk(&self, project: &str) -> Faults {
+        self.disks.lock().unwrap()[&ProjectName::parse(project).unwrap()].clone()
+    }
+
+    /// Waits until a project stands as it should.
+    pub(crate) async fn until(&self, project: &str, fits: impl Fn(&Status) -> bool) {
+        eventually(async || fits(&self.handle(project).status().await.unwrap())).await;
+    }
+
+    pub(crate) fn server(&self, access: Access) -> Server {
+        let rules = self.names.iter().map(|name| (name.clone(), rules())).collect();
+        Server::new(Parts {
+            pools: self.pools.clone(),
+            access,
+            rules,
+            metrics: self.metrics.clone(),
+            version: "1.2.3".to_owned(),
+            started: BORN,
+            reflection: true,
+        })
+        .unwrap()
+    }
+
+    /// Serves on a port of its own.
+    pub(crate) async fn serve(&self, access: Access) -> Channel {
+        let server = self.server(access);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        let stop = self.stop.clone();
+        let health = server.clone();
+        tokio::spawn(async move { server.serve_tcp(listener, stop).await.unwrap() });
+        let stop = self.stop.clone();
+        tokio::spawn(async move { health.report_health(stop).await });
+        Endpoint::from_shared(uri).unwrap().connect().await.unwrap()
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Looks again and again, for a bounded time.
+pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + BOUND;
+    while !holds().await {
+        assert!(Instant::now() < until, "it never came to be");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn rules() -> ProjectRules {
+    ProjectRules {
+        ttl_default: Duration::from_secs(600),
+        ttl_min: Duration::from_secs(30),
+        ttl_max: Duration::from_secs(86_400),
+        wait_default: Duration::ZERO,
+        wait_max: Duration::from_secs(30),
+        url_max_bytes: 2_048,
+    }
+}
+
+fn policy(project: &ProjectName) -> Policy {
+    Policy {
+        refill: refill::Policy::try_new(STOCK, 5, 10, 2).unwrap(),
+        form: Form::new("https://form.example.com", &format!("pid_{project}")),
+        prefix: TokenPrefix::parse("ap-").unwrap(),
+        cap: 1_000,
+        reserve: 100,
+        settle_delay: Duration::ZERO,
+        late_copy_delay: Duration::from_secs(120),
+        unused_age_max: None,
+        entry_window: Duration::from_secs(180),
+        session_max: Duration::from_secs(1_800),
+        decided_grace: Duration::from_secs(120),
+        lapsed_grace: Duration::from_secs(1_200),
+        delete_tries_max: 6,
+        cap_pause: Duration::from_secs(120),
+        ttl_max: Duration::from_secs(86_400),
+        request_id_memory: Duration::from_secs(86_400),
+    }
+}
+
+/// Runs with real time, and jumps ahead on request.
+pub(crate) struct StandClock {
+    started: Instant,
+    ahead: AtomicU64,
+}
+
+impl Default for StandClock {
+    fn default() -> Self {
+        Self { started: Instant::now(), ahead: AtomicU64::new(0) }
+    }
+}
+
+impl StandClock {
+    pub(crate) fn jump(&self, span: Duration) {
+        self.ahead.fetch_add(u64::try_from(span.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for StandClock {
+    fn now(&self) -> Timestamp {
+        let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
+        BORN.plus(self.started.elapsed() + ahead)
+    }
+
+    fn continue_from(&self, _: Timestamp) {}
+}
+
+struct Counter(u64);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = self.0.to_be_bytes()[0];
+        }
+    }
+}
+
+/// ARGOS as the engine sees it: everything settles at once, unless told otherwise.
+pub(crate) struct ScriptedArgos {
+    known: AtomicU32,
+    condition: Mutex<Condition>,
+}
+
+impl Default for ScriptedArgos {
+    fn default() -> Self {
+        Self { known: AtomicU32::new(0), condition: Mutex::new(Condition::Up) }
+    }
+}
+
+impl ScriptedArgos {
+    /// Anything but up refuses every registration.
+    pub(crate) fn set(&self, condition: Condition) {
+        *self.condition.lock().unwrap() = condition;
+    }
+
+    fn condition(&self) -> Condition {
+        *self.condition.lock().unwrap()
+    }
+}
+
+impl Supplier for ScriptedArgos {
+    fn admit(&self, _: Purpose) -> Result<(), Hold> {
+        Ok(())
+    }
+
+    fn register(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<Registered>> {
+        Box::pin(async move {
+            if self.condition() != Condition::Up {
+                let refused = Refused { cause: RefusedCause::NotSent, retry_after: None };
+                return Outcome::Refused(refused);
+            }
+            let new = u32::try_from(tokens.len()).unwrap();
+            let count = self.known.fetch_add(new, Ordering::Relaxed) + new;
+            Outcome::Settled(Registered { count: Some(count) })
+        })
+    }
+
+    fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>> {
+        let gone = u32::try_from(tokens.len()).unwrap();
+        self.known.fetch_sub(gone, Ordering::Relaxed);
+        Box::pin(async { Outcome::Settled(()) })
+    }
+
+    fn count(&self) -> Pending<'_, Outcome<u32>> {
+        let known = self.known.load(Ordering::Relaxed);
+        Box::pin(async move { Outcome::Settled(known) })
+    }
+
+    fn find(&self, _: TokenId) -> Pending<'_, Outcome<bool>> {
+        Box::pin(async { Outcome::Settled(true) })
+    }
+
+    fn health(&self) -> SupplierHealth {
+        SupplierHealth {
+            condition: self.condition(),
+            last_success: None,
+            next_attempt: None,
+            budget_remaining: 1_000,
+            batch_limit: 500,
+            key_changes: 0,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+use super::*;
+use crate::{
+    api::{
+        proto::{
+            Activity, ArgosCondition, AuditRequest, GetStatusRequest, ListTokensRequest,
+            PauseRequest, RefillRequest, ResumeRequest, TokenStage,
+        },
+        stand::{STOCK, Stand, eventually},
+    },
+    port::Condition,
+};
+
+#[tokio::test]
+async fn the_status_tells_how_every_pool_stands() {
+    let stand = Stand::ready_with(&["default", "other"]).await;
+    let channel = stand.serve(Access::default()).await;
+    lease(
+        &mut Pool::new(channel.clone()),
+        CreateLeaseRequest { project: "other".to_owned(), ..Default::default() },
+    )
+    .await
+    .unwrap();
+    let mut admin = Admin::new(channel);
+    let status = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!((status.version.as_str(), status.ready, status.draining), ("1.2.3", true, false));
+    let names: Vec<_> = status.projects.iter().map(|one| one.project.as_str()).collect();
+    assert_eq!(names, ["default", "other"]);
+    let default = &status.projects[0];
+    assert_eq!((default.leasable_tokens, default.can_lease), (STOCK, true));
+    assert_eq!(default.argos.as_ref().unwrap().condition(), ArgosCondition::Up);
+    assert_eq!(status.projects[1].counts.as_ref().unwrap().leased, 1);
+    assert!(default.problems.is_empty(), "{:?}", default.problems);
+
+    let unknown = GetStatusRequest { project: "third".to_owned() };
+    let refused = admin.get_status(unknown).await;
+    assert_eq!(refusal(refused), (Code::NotFound, "PROJECT_NOT_FOUND".to_owned()));
+}
+
+#[tokio::test]
+async fn the_status_is_told_before_the_ledger_is_open_and_after_a_stop_began() {
+    let stand = Stand::closed(&["default"]);
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let status = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert!(!status.ready);
+    assert_eq!(status.projects[0].problems[0].reason, "STARTING");
+    let early = admin.audit(AuditRequest::default()).await;
+    assert_eq!(refusal(early), (Code::Unavailable, "STARTING".to_owned()));
+
+    stand.open().await;
+    stand.pools.begin_stop();
+    let status = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert!(status.draining && !status.ready);
+    let late = admin.audit(AuditRequest::default()).await;
+    assert_eq!(refusal(late), (Code::Unavailable, "DRAINING".to_owned()));
+}
+
+#[tokio::test]
+async fn a_pause_stops_leasing_until_it_is_resumed() {
+    let stand = Stand::ready().await;
+    let channel = stand.serve(Access::default()).await;
+    let (mut pool, mut admin) = (Pool::new(channel.clone()), Admin::new(channel));
+    let pause = PauseRequest { reason: "an exercise".to_owned(), ..Default::default() };
+    let status = admin.pause(pause).await.unwrap().into_inner().status.unwrap();
+    assert_eq!(status.pauses.len(), 1);
+    let pause = &status.pauses[0];
+    assert_eq!((pause.activity(), pause.paused_by.as_str()), (Activity::Leasing, "anonymous"));
+    assert_eq!((status.leasable_tokens, status.can_lease), (0, false));
+    assert_eq!(status.problems[0].reason, "PAUSED");
+    let refused = lease(&mut pool, CreateLeaseRequest::default()).await;
+    assert_eq!(refusal(refused), (Code::Unavailable, "PAUSED".to_owned()));
+
+    let status = admin.resume(ResumeRequest::default()).await.unwrap().into_inner().status.unwrap();
+    assert!(status.pauses.is_empty() && status.can_lease);
+    lease(&mut pool, CreateLeaseRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_admin_says_wrong_is_named() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let pause =
+        PauseRequest { activities: vec![1, 0, 77], reason: "x\n".to_owned(), ..Default::default() };
+    let status = admin.pause(pause).await.unwrap_err();
+    assert_eq!(fields(&status), ["activities[1]", "activities[2]", "reason"]);
+    let refill = RefillRequest { extra_tokens: 100_001, ..Default::default() };
+    assert_eq!(fields(&admin.refill(refill).await.unwrap_err()), ["extra_tokens"]);
+    let list = ListTokensRequest { page_size: -1, stages: vec![9], ..Default::default() };
+    let status = admin.list_tokens(list).await.unwrap_err();
+    assert_eq!(fields(&status), ["page_size", "stages[0]"]);
+}
+
+#[tokio::test]
+async fn more_tokens_come_when_an_admin_asks_for_them() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let refill = RefillRequest { extra_tokens: 10, ..Default::default() };
+    admin.refill(refill).await.unwrap();
+    stand.until("default", |status| status.leasable >= STOCK + 10).await;
+}
+
+#[tokio::test]
+async fn tokens_are_listed_by_reference_and_never_by_id() {
+    let stand = Stand::ready().await;
+    let channel = stand.serve(Access::default()).await;
+    let (mut pool, mut admin) = (Pool::new(channel.clone()), Admin::new(channel));
+    let made = lease(&mut pool, CreateLeaseRequest::default()).await.unwrap();
+    let list = |page_token| ListTokensRequest { page_size: 15, page_token, ..Default::default() };
+    let first = admin.list_tokens(list(String::new())).await.unwrap().into_inner();
+    let second = admin.list_tokens(list(first.next_page_token)).await.unwrap().into_inner();
+    let tokens: Vec<_> = first.tokens.into_iter().chain(second.tokens).collect();
+    assert!(tokens.len() >= STOCK as usize);
+    assert_eq!(tokens[0].stage(), TokenStage::Leased);
+    assert_eq!(tokens[0].lease_id, made.lease_id);
+    assert!(!format!("{tokens:?}").contains("ap-"));
+
+    let request =
+        ListTokensRequest { stages: vec![TokenStage::Leased.into()], ..Default::default() };
+    let leased = admin.list_tokens(request).await.unwrap().into_inner();
+    assert_eq!((leased.tokens.len(), leased.next_page_token.as_str()), (1, ""));
+    let request = ListTokensRequest { older_than: seconds(3_600), ..Default::default() };
+    assert!(admin.list_tokens(request).await.unwrap().into_inner().tokens.is_empty());
+}
+
+#[tokio::test]
+async fn an_audit_of_a_sound_pool_finds_nothing() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let audit = admin.audit(AuditRequest::default()).await.unwrap().into_inner();
+    assert!(audit.breaches.is_empty());
+    assert!(audit.tokens_checked >= STOCK);
+}
+
+#[tokio::test]
+async fn a_lost_argos_is_a_problem_with_a_next_step() {
+    let stand = Stand::closed(&["default"]);
+    stand.argos("default").set(Condition::Down);
+    stand.open().await;
+    let channel = stand.serve(Access::default()).await;
+    let mut pool = Pool::new(channel.clone());
+    // Tokens that are on their way to ARGOS keep callers hoping.
+    eventually(async || {
+        let refused = lease(&mut pool, CreateLeaseRequest::default()).await;
+        matches!(refusal(refused), (_, reason) if reason == "ARGOS_DOWN" || reason == "POOL_EMPTY")
+    })
+    .await;
+    let status = Admin::new(channel).get_status(GetStatusRequest::default()).await.unwrap();
+    let problems = &status.into_inner().projects[0].problems;
+    let reasons: Vec<_> = problems.iter().map(|problem| problem.reason.as_str()).collect();
+    assert_eq!(reasons, ["ARGOS_DOWN", "POOL_EMPTY"]);
+    assert!(problems.iter().all(|problem| problem.summary.ends_with('.')));
+}

@@ -1,0 +1,160 @@
+//! Who is given what, and how a lease ends.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::Verdict;
+use crate::domain::{
+    ids::{Owner, Revision, Sequence},
+    pause::Activity,
+    pool::{Event, Granted, Pool, Refusal, Reply, Wanted, apply::changes_at},
+    time::Timestamp,
+    token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Token},
+};
+
+impl Pool {
+    pub(super) fn leasing(&self, wanted: &[Wanted], now: Timestamp) -> Result<Verdict, Refusal> {
+        let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
+        let mut events = Vec::new();
+        let mut granted: Vec<Granted> = Vec::with_capacity(wanted.len());
+        // Requests that this very command answers, and where.
+        let mut answered = BTreeMap::new();
+        for (at, wish) in wanted.iter().enumerate() {
+            if let Some(known) = self.replay(&wish.grant)? {
+                granted.push(known);
+                continue;
+            }
+            if wanted.len() > 1
+                && let Some(request) = wish.grant.request
+            {
+                let (first, digest) = *answered.entry(request.key).or_insert((at, request.digest));
+                if digest != request.digest {
+                    return Err(Refusal::RequestIdReused);
+                }
+                if first < at {
+                    granted.push(granted[first].clone());
+                    continue;
+                }
+            }
+            // A repeat is answered whatever has happened since; a new lease is not given then.
+            if self.halted() {
+                return Err(Refusal::Halted);
+            }
+            if self.paused(Activity::Leasing) {
+                return Err(Refusal::Paused);
+            }
+            // The lowest sequence that lives long enough; younger ones behind it may do.
+            let token =
+                stock.find(|token| self.outlives(token, now, wish.ttl)).ok_or(Refusal::Empty)?;
+            let url = self.policy.form.url(&token.id, &wish.query);
+            let lease = Arc::new(Lease {
+                issued: now,
+                deadline: now.plus(wish.ttl),
+                started: None,
+                holder: Holder::Caller { grant: wish.grant.clone(), url },
+            });
+            let sequence = token.sequence;
+            granted.push(Granted::Open { sequence, token: token.id.clone(), lease: lease.clone() });
+            events.push(Event::Leased { sequence, lease });
+        }
+        Ok(Verdict { events, reply: Reply::Leases(granted) })
+    }
+
+    /// L3: what an earlier request with this id was given.
+    fn replay(&self, grant: &Grant) -> Result<Option<Granted>, Refusal> {
+        let Some(request) = grant.request else { return Ok(None) };
+        let Some(known) = self.requests.get(&request.key) else { return Ok(None) };
+        if known.digest != request.digest {
+            return Err(Refusal::RequestIdReused);
+        }
+        let open = self.tokens.get(&known.sequence).and_then(|token| match &token.stage {
+            Stage::Leased(lease) => Some(Granted::Open {
+                sequence: known.sequence,
+                token: token.id.clone(),
+                lease: lease.clone(),
+            }),
+            Stage::Minted { .. } | Stage::Ready { .. } | Stage::Doomed(_) => None,
+        });
+        Ok(Some(open.unwrap_or(Granted::Past(known.sequence))))
+    }
+
+    pub(super) fn outlives(&self, token: &Token, now: Timestamp, ttl: Duration) -> bool {
+        self.policy.unused_age_max.is_none_or(|age| now.plus(ttl) <= token.minted.plus(age))
+    }
+
+    pub(super) fn release(
+        &self,
+        sequence: Sequence,
+        owner: Option<&Owner>,
+        request: Option<Request>,
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
+        if let Some(request) = request
+            && let Some(known) = self.requests.get(&request.key)
+        {
+            if known.digest != request.digest {
+                return Err(Refusal::RequestIdReused);
+            }
+            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known.sequence) });
+        }
+        let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
+        let Holder::Caller { grant, .. } = &lease.holder else { return Err(Refusal::NotOpen) };
+        if owner.is_some_and(|owner| *owner != grant.owner) {
+            return Err(Refusal::NotOpen);
+        }
+        if lease.started.is_some() {
+            return Err(Refusal::LeaseStarted);
+        }
+        let mut line = closed(sequence, lease, Ending::Released, now);
+        line.closer = request;
+        let doom = self.doom_of_lease(lease, Duration::ZERO, now);
+        let reply = Reply::Closed(Box::new(line.clone()));
+        Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
+    }
+
+    pub(super) fn ended(&self, sequence: Sequence, lease: &Lease, now: Timestamp) -> Event {
+        debug_assert!(changes_at(lease) <= now);
+        let (ending, grace) = if lease.started.is_some() {
+            (Ending::Expired, Duration::ZERO)
+        } else {
+            // ARGOS shows no sign before the first step: somebody may have opened it just now.
+            (Ending::Lapsed, self.policy.lapsed_grace)
+        };
+        let doom = self.doom_of_lease(lease, grace, now);
+        Event::Closed { line: closed(sequence, lease, ending, now), doom }
+    }
+
+    /// What becomes of the token of a lease that closes.
+    pub(super) fn doom_of_lease(&self, lease: &Lease, grace: Duration, now: Timestamp) -> Doom {
+        let grace = match lease.holder {
+            Holder::Caller { .. } => grace,
+            // It may have been Minted when its use was seen: its registration must have come to its
+            // end, and no late copy of it may be on the way (B3).
+            Holder::Presumed => grace.max(2 * self.policy.late_copy_delay),
+        };
+        Doom { cause: DoomCause::LeaseClosed, since: now, not_before: now.plus(grace), attempts: 0 }
+    }
+}
+
+pub(super) fn closed(
+    sequence: Sequence,
+    lease: &Lease,
+    ending: Ending,
+    now: Timestamp,
+) -> ClosedLease {
+    let grant = match &lease.holder {
+        Holder::Caller { grant, .. } => Some(grant.clone()),
+        Holder::Presumed => None,
+    };
+    ClosedLease {
+        sequence,
+        revision: Revision::default(),
+        issued: lease.issued,
+        deadline: lease.deadline,
+        started: lease.started.clone(),
+        closed: now,
+        ending,
+        decided: None,
+        grant,
+        closer: None,
+    }
+}

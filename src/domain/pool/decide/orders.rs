@@ -1,0 +1,94 @@
+//! How orders are written down, and what an attempt to register one comes to.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ids::{OrderId, Revision},
+    limits::{ORDER_AGE_MAX, ORDER_ATTEMPTS_MAX},
+    order::{Attempt, Doubt, Order, OrderState},
+    pool::{Event, Pool},
+    seal::Salt,
+    time::Timestamp,
+    token::{Doom, DoomCause, Stage, Token},
+};
+
+/// Repeats of an order whose answers contradict it, before it is given up.
+const UNCLEAR_MAX: u32 = 3;
+
+impl Pool {
+    pub(super) fn mint(&self, salts: &[Salt], now: Timestamp) -> Event {
+        let id = OrderId(self.next);
+        let tokens: Vec<Token> = (0..)
+            .zip(salts)
+            .map(|(step, salt)| {
+                let sequence = self.next.plus(step);
+                Token {
+                    sequence,
+                    id: self.seal.token_id(&self.policy.prefix, sequence, *salt),
+                    minted: now,
+                    revision: Revision::default(),
+                    stage: Stage::Minted { order: id },
+                }
+            })
+            .collect();
+        let order = Order {
+            id,
+            tokens: u32::try_from(tokens.len()).expect("an order fits one call"),
+            minted: now,
+            revision: Revision::default(),
+            state: OrderState::Open { not_before: now, doubt: None },
+        };
+        Event::Minted { order, tokens }
+    }
+
+    pub(super) fn attempted(&self, id: OrderId, attempt: Attempt, now: Timestamp) -> Vec<Event> {
+        // An answer that comes twice, or for an order that was given up, says nothing new.
+        let Some(Order { state: OrderState::Open { doubt, .. }, .. }) = self.orders.get(&id) else {
+            return Vec::new();
+        };
+        let unanswered = doubt.and_then(|doubt| doubt.unanswered);
+        let no_late_copy = unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay));
+        let give_up = |not_before| Event::OrderGivenUp {
+            order: id,
+            doom: Doom { cause: DoomCause::Cancelled, since: now, not_before, attempts: 0 },
+        };
+        match attempt {
+            Attempt::Settled => {
+                let ripe = now.plus(self.policy.settle_delay).max(no_late_copy);
+                vec![Event::OrderSettled { order: id, ripe }]
+            }
+            Attempt::Refused => {
+                let not_before = now.plus(Duration::from_secs(2));
+                vec![Event::OrderRefused { order: id, not_before }]
+            }
+            // Smaller orders take its place. Nobody ever heard of its ids, unless there was doubt.
+            Attempt::TooMany if doubt.is_none() => vec![Event::OrderDropped { order: id }],
+            Attempt::TooMany => vec![give_up(no_late_copy.max(now))],
+            // It may have stored a part. There is no room for the rest, so all of it goes.
+            Attempt::CapReached => vec![
+                Event::CapReached { until: now.plus(self.policy.cap_pause) },
+                Event::CountWanted { at: now },
+                give_up(no_late_copy.max(now)),
+            ],
+            Attempt::Unclear | Attempt::Unanswered => {
+                let known = doubt.unwrap_or(Doubt { since: now, unanswered: None, attempts: 0 });
+                let lost = attempt == Attempt::Unanswered;
+                let unanswered = if lost { Some(now) } else { unanswered };
+                let attempts = known.attempts + 1;
+                let most = if lost { ORDER_ATTEMPTS_MAX } else { UNCLEAR_MAX + 1 };
+                if attempts >= most || now.since(known.since) >= ORDER_AGE_MAX {
+                    let late = unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay));
+                    return vec![give_up(late)];
+                }
+                let doubt = Doubt { since: known.since, unanswered, attempts };
+                let not_before = now.plus(order_backoff(attempts));
+                vec![Event::OrderDoubted { order: id, doubt, not_before }]
+            }
+        }
+    }
+}
+
+/// How long a doubtful order waits before it is repeated: two seconds, doubling to a minute.
+fn order_backoff(attempts: u32) -> Duration {
+    Duration::from_secs(1 << attempts.min(6)).min(Duration::from_secs(60))
+}

@@ -1,0 +1,140 @@
+//! The calls that an engine makes: how many (R2), for how much (C1), and what stops them.
+
+use std::time::Duration;
+
+use argospool::{
+    domain::{
+        fault::Reason,
+        pause::Activity,
+        pool::{Fact, FactKind, KeyCheck, Policy},
+        time::Timestamp,
+        token::Decision,
+    },
+    engine::{Heard, LeaseView, Which},
+    port::{DoubtfulCause, Outcome, Refused, RefusedCause},
+    store::memory::Memory,
+};
+
+use super::doubtful;
+use crate::world::{Bench, Scripted, policy, settings};
+
+/// R2.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_tokens_take_two_hundred_calls() {
+    let bench = Bench::start(policy(100_000, 1_000), Memory::default()).await;
+    bench.filled().await;
+    let calls: Vec<_> = bench.supplier.registrations().iter().map(Vec::len).collect();
+    assert_eq!(calls, vec![500; 200]);
+}
+
+/// C1.
+#[tokio::test(start_paused = true)]
+async fn the_pool_fills_in_full_calls_up_to_the_cap_less_the_reserve_and_the_foreign_ids() {
+    let supplier = Scripted::new();
+    supplier.script(|script| script.foreign = 700);
+    let policy = Policy { cap: 10_000, reserve: 1_000, ..policy(10_000, 1_000) };
+    let bench = Bench::with(policy, settings(), Memory::default(), supplier).await;
+    bench.until("there is no room", |status| status.census.ready == 8_000).await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let calls: Vec<_> = bench.supplier.registrations().iter().map(Vec::len).collect();
+    assert_eq!(calls, vec![500; (10_000 - 1_000 - 700) / 500]);
+}
+
+/// C1: others' ids come between the order and its call.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_does_not_fit_any_more_is_withdrawn_and_never_sent() {
+    let supplier = Scripted::new();
+    supplier.script(|script| script.held_refill = true);
+    let policy = Policy { cap: 1_000, ..policy(1_000, 100) };
+    let bench = Bench::with(policy, settings(), Memory::default(), supplier).await;
+    bench.until("orders are written down", |status| status.census.minted == 1_000).await;
+    bench.supplier.script(|script| script.foreign = 300);
+    bench.handle.ring(argospool::engine::Bell::Count);
+    bench
+        .until("it was withdrawn", |status| status.foreign == 300 && status.census.minted == 500)
+        .await;
+    bench.supplier.script(|script| script.held_refill = false);
+    bench.until("it is filled", |status| status.census.ready == 500).await;
+    assert_eq!(bench.supplier.registrations().len(), 1);
+}
+
+/// C2: what never left was no try, and is not repeated without end.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_never_left_is_made_again_after_a_moment() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let sequence = bench.lease("uid:1", None).await.unwrap().sequence();
+    let refused = Refused { cause: RefusedCause::NotSent, retry_after: None };
+    bench.supplier.script(|script| {
+        script.deletions.extend(std::iter::repeat_n(Outcome::Refused(refused), 50));
+    });
+    bench.handle.release(sequence, None, None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let calls = bench.supplier.deletions().len();
+    assert!((5..15).contains(&calls), "{calls} calls in ten seconds");
+    bench.until("it is deleted", |status| status.census.doomed == 0).await;
+}
+
+/// R1: ARGOS is full, says so, and is asked again after a pause.
+#[tokio::test(start_paused = true)]
+async fn a_full_argos_is_asked_again_after_a_pause_by_one_call() {
+    let bench = Bench::start(policy(5_000, 1_000), Memory::default()).await;
+    bench.supplier.script(|script| {
+        script
+            .registrations
+            .extend(std::iter::repeat_with(|| doubtful(DoubtfulCause::CapReached)).take(4));
+    });
+    bench.until("all four were sent", |_| bench.supplier.registrations().len() == 4).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(bench.supplier.registrations().len(), 4);
+    let status = bench.handle.status().await.unwrap();
+    assert!(status.at_cap);
+    bench.filled().await;
+    assert_eq!(bench.handle.status().await.unwrap().census.doomed, 0);
+}
+
+/// The pid is in the URL and the project in the key: they must belong together.
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_project_stops_hand_outs_refill_and_purge_until_a_person_resumes() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    bench.until("the key is checked", |status| status.key_check == KeyCheck::Passed).await;
+    let sequence = bench.lease("uid:1", None).await.unwrap().sequence();
+    bench.supplier.script(|script| {
+        script.key_changes = 1;
+        script.finds.extend(std::iter::repeat_n(Outcome::Settled(false), 3));
+    });
+    bench.until("it is noticed", |status| status.key_check == KeyCheck::Failed).await;
+    assert_eq!(bench.lease("uid:1", None).await.unwrap_err().reason, Reason::Halted);
+    let status = bench.handle.status().await.unwrap();
+    assert_eq!((status.leasable, status.stopped), (0, Some(Reason::Halted)));
+    bench.handle.release(sequence, None, None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(bench.supplier.deletions().is_empty());
+    bench.handle.resume(vec![Activity::Leasing]).await.unwrap();
+    bench.lease("uid:1", None).await.unwrap();
+    bench.until("it is deleted", |status| status.census.doomed == 0).await;
+}
+
+/// W1.
+#[tokio::test(start_paused = true)]
+async fn a_late_fact_is_in_history_when_it_is_acknowledged() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let LeaseView::Open { sequence, token, .. } = bench.lease("uid:1", None).await.unwrap() else {
+        panic!()
+    };
+    bench.until("it lapses and is deleted", |status| status.census.held() == 500).await;
+    let decided = Fact {
+        kind: FactKind::Decided(Decision::Approved),
+        at: Timestamp::from_millis(1_800_000_100_000),
+        submission: None,
+    };
+    assert_eq!(bench.handle.fact(&token, decided.clone()).await.unwrap(), Heard::News);
+    assert_eq!(bench.handle.fact(&token, decided.clone()).await.unwrap(), Heard::Known);
+    let found = bench.handle.find(Which::Sequence(sequence)).await.unwrap();
+    let Some(LeaseView::Closed(line)) = found else { panic!("{found:?}") };
+    assert_eq!(line.decided.unwrap().decision, Decision::Approved);
+    let nobodys = argospool::domain::ids::TokenId::parse("ap-nobody-sealed-this-one").unwrap();
+    assert_eq!(bench.handle.fact(&nobodys, decided).await.unwrap(), Heard::Foreign);
+}

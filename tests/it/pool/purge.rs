@@ -1,0 +1,141 @@
+//! How doomed tokens leave ARGOS (C2), in batches and with patience (R2).
+
+use std::time::Duration;
+
+use argospool::domain::{
+    ids::Sequence,
+    order::Attempt,
+    pool::{Command, Effect, Policy, UnderWay},
+};
+
+use super::{Desk, usual};
+
+/// A pool with this many tokens due for deletion at this moment.
+fn doomed(tokens: u32) -> Desk {
+    let policy = Policy { lapsed_grace: Duration::ZERO, ..usual() };
+    let mut desk = Desk::stocked(policy, tokens);
+    let wanted = vec![desk.wish("uid:1", None); tokens as usize];
+    desk.take(wanted).unwrap();
+    desk.pass(600);
+    desk
+}
+
+/// C2.
+#[test]
+fn a_doomed_token_is_deleted_and_then_forgotten() {
+    let mut desk = doomed(2);
+    desk.wait(5);
+    let sequences = desk.deletions().remove(0);
+    assert_eq!(desk.pool.ids(&sequences).len(), 2);
+    desk.tell(&Command::Deleted { sequences, done: true }).unwrap();
+    assert_eq!(desk.pool.census().held(), 0);
+    assert!(desk.records.tokens.is_empty());
+}
+
+/// R2.
+#[test]
+fn a_deletion_that_is_not_full_waits_a_little_for_company() {
+    let mut desk = doomed(499);
+    assert!(desk.deletions().is_empty());
+    assert_eq!(desk.pool.next_deadline(desk.now), Some(desk.after(5)));
+    desk.wait(5);
+    assert_eq!(desk.deletions()[0].len(), 499);
+}
+
+/// R2.
+#[test]
+fn a_full_deletion_leaves_at_once_and_the_rest_waits() {
+    let desk = doomed(501);
+    let deletions = desk.deletions();
+    assert_eq!(deletions.iter().map(Vec::len).collect::<Vec<_>>(), [500]);
+    let small = desk.pool.outstanding(desk.now, &UnderWay::default(), 200);
+    assert_eq!(small.len(), 2, "as many as one call may carry: {small:?}");
+}
+
+#[test]
+fn a_deletion_under_way_is_not_made_a_second_time() {
+    let mut desk = doomed(3);
+    desk.wait(5);
+    let mut under_way = UnderWay::default();
+    under_way.deletions.extend(desk.deletions().remove(0));
+    under_way.deletion_calls = 1;
+    assert_eq!(desk.pool.outstanding(desk.now, &under_way, 500), []);
+}
+
+#[test]
+fn nothing_is_deleted_before_its_time() {
+    let mut desk = Desk::stocked(usual(), 1);
+    desk.lease("uid:1", None).unwrap();
+    desk.pass(600);
+    desk.wait(1_199);
+    assert!(desk.deletions().is_empty());
+    desk.wait(1 + 5);
+    assert_eq!(desk.deletions(), [vec![Sequence::ZERO]]);
+}
+
+/// C2.
+#[test]
+fn a_deletion_that_failed_is_tried_again_later_and_later() {
+    let mut desk = doomed(1);
+    let sequences = vec![Sequence::ZERO];
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        desk.tell(&Command::Deleted { sequences: sequences.clone(), done: false }).unwrap();
+        waits.push(desk.doom(Sequence::ZERO).not_before.since(desk.now).as_secs());
+        desk.wait(600);
+    }
+    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 600, 600]);
+    assert_eq!(desk.pool.stuck(), 1);
+}
+
+/// C2: one id that ARGOS will not delete stops no other.
+#[test]
+fn a_token_that_failed_three_times_is_deleted_alone() {
+    let mut desk = doomed(3);
+    let stuck = vec![Sequence::new(1)];
+    for _ in 0..3 {
+        desk.tell(&Command::Deleted { sequences: stuck.clone(), done: false }).unwrap();
+    }
+    desk.wait(60);
+    let others = vec![Sequence::ZERO, Sequence::new(2)];
+    let mut deletions = desk.deletions();
+    deletions.sort();
+    assert_eq!(deletions, [others, stuck]);
+    assert_eq!(desk.pool.stuck(), 0, "three failures are not yet a reason to call a person");
+}
+
+#[test]
+fn deletions_keep_to_the_calls_that_may_be_in_flight() {
+    let mut desk = doomed(2_600);
+    desk.wait(5);
+    assert_eq!(desk.deletions().len(), 4);
+    let mut busy = UnderWay::default();
+    busy.deletion_calls = 4;
+    assert_eq!(desk.pool.outstanding(desk.now, &busy, 500), []);
+}
+
+/// A deletion that is reported late finds nothing to delete.
+#[test]
+fn a_deletion_is_heard_of_twice_without_harm() {
+    let mut desk = doomed(1);
+    let sequences = vec![Sequence::ZERO];
+    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
+    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
+    desk.tell(&Command::Deleted { sequences, done: false }).unwrap();
+    assert_eq!(desk.pool.census().held(), 0);
+}
+
+/// C1: until ARGOS has deleted them they hold their slots.
+#[test]
+fn what_was_given_up_holds_its_slots_until_it_is_deleted() {
+    let mut desk = Desk::stocked(usual(), 0);
+    let order = desk.mint(500);
+    desk.attempt(order, Attempt::CapReached);
+    desk.counted(0, false);
+    assert_eq!(desk.pool.census().held(), 500);
+    desk.wait(5);
+    let effects = desk.effects();
+    let [Effect::Delete { sequences }] = &effects[..] else { panic!("{effects:?}") };
+    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
+    assert_eq!(desk.pool.census().held(), 0);
+}

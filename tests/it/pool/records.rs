@@ -1,0 +1,96 @@
+//! What a ledger would keep of a pool: the plainest fold there is.
+
+use std::collections::BTreeMap;
+
+use argospool::domain::{
+    ids::{OrderId, Revision, Sequence},
+    order::Order,
+    pause::{Activity, Pause},
+    pool::{Pool, Restored},
+    token::{ClosedLease, Token},
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    pub revision: Revision,
+    pub next: Sequence,
+    pub granted: Sequence,
+    pub tokens: BTreeMap<Sequence, Token>,
+    pub orders: BTreeMap<OrderId, Order>,
+    pub pauses: BTreeMap<Activity, Pause>,
+    pub lines: BTreeMap<Sequence, ClosedLease>,
+}
+
+impl Records {
+    /// Keeps what changed since the last call.
+    pub fn commit(&mut self, pool: &mut Pool) {
+        let changes = pool.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        (self.revision, self.next, self.granted) = (pool.revision(), pool.next(), pool.granted());
+        for at in changes.tokens {
+            put(&mut self.tokens, at, pool.token(at).cloned());
+        }
+        for id in changes.orders {
+            put(&mut self.orders, id, pool.order(id).cloned());
+        }
+        for activity in changes.pauses {
+            put(&mut self.pauses, activity, pool.pause(activity).cloned());
+        }
+        self.lines.extend(changes.lines.into_iter().map(|line| (line.sequence, line)));
+    }
+
+    /// Everything that a pool says of itself, written down from scratch.
+    pub fn of(pool: &Pool, lines: BTreeMap<Sequence, ClosedLease>) -> Self {
+        Self {
+            revision: pool.revision(),
+            next: pool.next(),
+            granted: pool.granted(),
+            tokens: pool.tokens_from(Sequence::ZERO).map(|it| (it.sequence, it.clone())).collect(),
+            orders: pool.orders().map(|order| (order.id, order.clone())).collect(),
+            pauses: pool.pauses().map(|(activity, pause)| (activity, pause.clone())).collect(),
+            lines,
+        }
+    }
+
+    /// The same of a ledger that may be older than what it showed, which is told how far that was.
+    pub fn restored_below(&self, shown: Sequence) -> Restored {
+        let restored = self.restored();
+        Restored {
+            next: restored.next.max(shown),
+            granted: restored.granted.max(shown),
+            ..restored
+        }
+    }
+
+    pub fn restored(&self) -> Restored {
+        let requests = self.lines.values().flat_map(|line| {
+            let created = line.grant.as_ref().and_then(|grant| grant.request);
+            let past = |request: argospool::domain::token::Request| {
+                (request.key, request.digest, line.sequence, line.closed)
+            };
+            created.into_iter().chain(line.closer).map(past)
+        });
+        Restored {
+            revision: self.revision,
+            next: self.next,
+            granted: self.granted,
+            tokens: self.tokens.values().cloned().collect(),
+            orders: self.orders.values().cloned().collect(),
+            pauses: self.pauses.clone().into_iter().collect(),
+            requests: requests.collect(),
+        }
+    }
+}
+
+fn put<K: Ord, V>(records: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => {
+            records.insert(key, value);
+        }
+        None => {
+            records.remove(&key);
+        }
+    }
+}
