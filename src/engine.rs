@@ -44,7 +44,7 @@ use crate::{
         time::Timestamp,
         token::Stage,
     },
-    port::{Clock, Ledger, LedgerError, Observer, Opening, Supplier},
+    port::{Clock, Condition, Ledger, LedgerError, Observer, Opening, Supplier},
 };
 use chores::Chores;
 use dispatch::Holds;
@@ -122,6 +122,7 @@ pub struct Engine {
     chores: Chores,
     free_bytes: u64,
     key_changes: u64,
+    condition: Condition,
     /// The last commit failed.
     failing: bool,
     stopping: bool,

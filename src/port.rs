@@ -276,6 +276,16 @@ pub enum Condition {
     Throttled,
 }
 
+impl Condition {
+    /// Whether calls are made and answered.
+    pub const fn is_usable(self) -> bool {
+        match self {
+            Self::Up | Self::Failing | Self::Throttled => true,
+            Self::Down | Self::KeyRefused | Self::AddressRefused => false,
+        }
+    }
+}
+
 /// Pool time (T1): it never steps back, never stands still, and does not follow a jump of the wall
 /// clock.
 pub trait Clock: Send + Sync {

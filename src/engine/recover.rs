@@ -11,7 +11,7 @@ use crate::{
         seal::{LedgerIdentity, Seal},
         time::Timestamp,
     },
-    port::{LedgerError, Opened, Opening},
+    port::{Condition, LedgerError, Opened, Opening},
 };
 
 /// How long between two tries to open a ledger that failed, or to write to one that keeps failing.
@@ -77,6 +77,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         chores: super::Chores::new(now),
         free_bytes,
         key_changes: 0,
+        condition: Condition::Up,
         failing: false,
         stopping: false,
     };

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     Bell, Engine, Rejection,
-    dispatch::{NOT_LEARNED, NOT_SENT},
+    dispatch::{Holds, NOT_LEARNED, NOT_SENT},
     mailbox::{Answer, Call, Inspection, Note},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         time::Timestamp,
         token::Stage,
     },
-    port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause},
+    port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause, SupplierHealth},
 };
 
 /// An answer that is held until what it rests on is durable.
@@ -73,10 +73,13 @@ impl Engine {
         for bell in self.chores.overdue(now) {
             self.ring(bell, now, &mut turn).await;
         }
-        let key_changes = self.supplier.health().key_changes;
+        let SupplierHealth { key_changes, condition, .. } = self.supplier.health();
         if std::mem::replace(&mut self.key_changes, key_changes) != key_changes {
+            // What the old key was refused is worth asking with the new one, and at once.
+            self.holds = Holds::default();
             let _ = self.decide(&Command::KeyReplaced, now, &mut turn);
         }
+        self.tell_condition(condition);
         if self.pool.sweep_due(now) {
             let _ = self.decide(&Command::Sweep, now, &mut turn);
         }
@@ -94,6 +97,19 @@ impl Engine {
             self.dispatch(now);
         }
         Ok(durable)
+    }
+
+    /// Says so when ARGOS cannot be used any more, or can be used again.
+    fn tell_condition(&mut self, condition: Condition) {
+        let before = std::mem::replace(&mut self.condition, condition);
+        if before == condition {
+            return;
+        }
+        if !condition.is_usable() {
+            tracing::warn!(project = %self.project, ?condition, "ARGOS cannot be used");
+        } else if !before.is_usable() {
+            tracing::info!(project = %self.project, "ARGOS can be used again");
+        }
     }
 
     /// Decides and applies. What it comes to is held by the caller.

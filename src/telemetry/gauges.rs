@@ -65,10 +65,7 @@ const NUMBERS: &[OneNumber] = &[
         Some(f64::from(u32::try_from(s.waiting_callers).unwrap_or(u32::MAX)))
     }),
     ("argos_up", "1 while calls to ARGOS are made and answered.", |s| {
-        Some(f64::from(u8::from(match s.supplier.condition {
-            Condition::Up | Condition::Failing | Condition::Throttled => true,
-            Condition::Down | Condition::KeyRefused | Condition::AddressRefused => false,
-        })))
+        Some(f64::from(u8::from(s.supplier.condition.is_usable())))
     }),
     ("argos_last_success_timestamp_seconds", "When a call to ARGOS last settled.", |s| {
         s.supplier.last_success.map(|at| Duration::from_millis(at.as_millis()).as_secs_f64())

@@ -116,6 +116,21 @@ async fn a_key_of_another_project_stops_hand_outs_refill_and_purge_until_a_perso
     bench.until("it is deleted", |status| status.census.doomed == 0).await;
 }
 
+/// R1: what the old key was refused rests for half a minute; a new one is not made to wait for that.
+#[tokio::test(start_paused = true)]
+async fn with_a_new_key_argos_is_asked_at_once() {
+    let refused = Refused { cause: RefusedCause::Key, retry_after: None };
+    let supplier = Scripted::new();
+    supplier.script(|script| script.counts.push_back(Outcome::Refused(refused)));
+    let bench = Bench::with(policy(500, 100), settings(), Memory::default(), supplier).await;
+    bench.until("it was refused", |status| status.census.minted > 0).await;
+    assert!(bench.handle.status().await.unwrap().count.is_none());
+    let began = tokio::time::Instant::now();
+    bench.supplier.script(|script| script.key_changes = 1);
+    bench.until("it was counted", |status| status.count.is_some()).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
 /// W1.
 #[tokio::test(start_paused = true)]
 async fn a_late_fact_is_in_history_when_it_is_acknowledged() {

@@ -125,7 +125,9 @@ fn tokens_whose_deletion_is_in_doubt_are_not_counted_as_held_over_there_for_cert
 fn when_the_last_doubt_about_an_order_ends_what_was_taken_for_foreign_is_counted_again() {
     let mut desk = Desk::stocked(usual(), 10);
     let orders = [desk.mint(5), desk.mint(5)];
-    orders.map(|order| desk.attempt(order, Attempt::Unanswered));
+    for order in orders {
+        desk.attempt(order, Attempt::Unanswered);
+    }
     desk.counted(20, false);
     assert_eq!(desk.pool.foreign(), 10, "they may be others'");
     desk.attempt(orders[0], Attempt::Settled);

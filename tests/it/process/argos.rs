@@ -55,7 +55,12 @@ async fn with_a_wrong_key_callers_hear_it_and_a_new_key_file_is_enough() {
 
     home.secret("key", super::daemon::KEY);
     can_lease(&daemon).await;
-    assert!(!home.log().contains("argos_test_wrong"), "P1");
+    let log = home.log();
+    assert!(
+        log.contains("ARGOS cannot be used") && log.contains("ARGOS can be used again"),
+        "{log}"
+    );
+    assert!(!log.contains("argos_test_wrong"), "P1");
     daemon.stop().await;
 }
 

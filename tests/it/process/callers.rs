@@ -5,7 +5,7 @@ use argospool::{
         AuditRequest, CreateLeaseRequest, GetLeaseRequest, GetStatusRequest, Lease,
         ListLeasesRequest, PauseRequest, ReleaseLeaseRequest, get_lease_request::Key,
     },
-    sim::{ProjectOptions, Simulator, SimulatorOptions},
+    sim::{Command, ProjectOptions, Simulator, SimulatorOptions, Visit},
 };
 use tonic::{Code, Request, Status};
 
@@ -69,11 +69,13 @@ async fn two_projects_in_one_process_never_mix() {
     for name in ["one", "two"] {
         let lease = first_lease(&daemon, "", name).await;
         assert!(lease.project == name && lease.url.contains(&format!("pid=pid_{name}&")));
-        let state = simulator.state(&format!("pid_{name}"), 0).unwrap();
-        let knows = |token: &serde_json::Value| token["tokenId"] == lease.token_id;
-        assert!(state["tokens"].as_array().unwrap().iter().any(knows), "its own ARGOS knows it");
-
         let other = if name == "one" { "two" } else { "one" };
+        let opens = |pid: &str| {
+            let link = [("pid", format!("pid_{pid}")), ("token", lease.token_id.clone())];
+            let link = link.map(|(key, value)| (key.to_owned(), value)).into();
+            simulator.control(Command::LiveformOpen(Visit { visitor: None, link })).is_ok()
+        };
+        assert!(opens(name) && !opens(other), "its own ARGOS knows it, and no other");
         let key = Some(Key::LeaseId(lease.lease_id));
         let read = GetLeaseRequest { project: other.to_owned(), key };
         assert_eq!(refused(daemon.pool().get_lease(read).await).0, Code::NotFound);

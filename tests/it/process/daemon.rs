@@ -260,11 +260,11 @@ impl Daemon {
         assert!(told.is_some(), "never: leases are refused with {expected}; last {heard:?}");
     }
 
-    /// Leases until nothing is left, and returns what was got.
+    /// Leases until nothing is left, while nothing comes, and returns what was got.
     pub async fn drained(&self) -> Vec<Lease> {
-        let mut leases = Vec::new();
-        while let Ok(lease) = self.lease().await {
-            leases.push(lease);
+        let (mut pool, mut leases) = (self.pool(), Vec::new());
+        while let Ok(answer) = pool.create_lease(CreateLeaseRequest::default()).await {
+            leases.extend(answer.into_inner().lease);
         }
         leases
     }
