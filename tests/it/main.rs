@@ -4,5 +4,6 @@
 mod engine;
 mod ledger;
 mod pool;
+mod process;
 mod simulated_argos;
 mod world;

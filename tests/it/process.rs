@@ -1,0 +1,17 @@
+//! The real binary on bad days: killed, told to stop, refused its directory, without ARGOS, without
+//! disk, asked by strangers.
+//!
+//! Every test starts the process that is shipped, with a configuration file, beside a simulated ARGOS,
+//! and judges it by what its callers were told and by what the simulator counted. Nothing is measured
+//! in time: states are waited for, and a bound only says *never*.
+
+mod argos;
+mod callers;
+mod daemon;
+mod disk;
+mod doubt;
+mod killed;
+mod load;
+mod refused;
+mod shell;
+mod stopped;

@@ -1,0 +1,96 @@
+//! The command line as a shell sees it: what is written where, and the exit code.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use argospool::sim::{Simulator, SimulatorOptions};
+
+use super::daemon::{BINARY, Home};
+
+/// Runs a command to its end.
+async fn run(arguments: &[&str]) -> Output {
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let run = move || {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+async fn check(config: &Path) -> Output {
+    run(&["config", "check", "--config", config.to_str().unwrap()]).await
+}
+
+#[tokio::test]
+async fn config_check_names_every_mistake_with_its_line_and_exits_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("argospool.toml");
+    let text = "stop_grace = \"soon\"\n\n[grpc]\nlisen = \"127.0.0.1:0\"\n";
+    std::fs::write(&config, text).unwrap();
+    let output = check(&config).await;
+    let told = stdout(&output) + &stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for part in ["stop_grace", "toml:1", "lisen", "toml:4", "projects"] {
+        assert!(told.contains(part), "{part} is not named: {told}");
+    }
+}
+
+#[tokio::test]
+async fn status_without_a_daemon_exits_4() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&["--address", &nobody, "status"]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot reach the daemon"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn what_a_person_does_at_the_shell() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let home = Home::beside(&simulator);
+    let daemon = home.serve().await;
+    daemon.filled().await;
+    let shell = async |arguments: &[&str]| {
+        let mut all = vec!["--address", daemon.address()];
+        all.extend(arguments);
+        run(&all).await
+    };
+    let leased = shell(&["lease", "--email", "person@example.com"]).await;
+    assert_eq!(leased.status.code(), Some(0), "{}", stderr(&leased));
+    assert!(stdout(&leased).contains("token=ap-"), "{}", stdout(&leased));
+
+    assert_eq!(shell(&["pause", "leasing"]).await.status.code(), Some(0));
+    let refused = shell(&["lease"]).await;
+    assert_eq!(refused.status.code(), Some(3), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("PAUSED"), "{}", stderr(&refused));
+    assert_eq!(shell(&["resume"]).await.status.code(), Some(0));
+    assert_eq!(shell(&["lease"]).await.status.code(), Some(0));
+
+    let status = shell(&["status"]).await;
+    assert_eq!(status.status.code(), Some(0), "{}", stderr(&status));
+    for command in [&["list"][..], &["tokens"], &["audit"], &["status", "--output", "json"]] {
+        let output = shell(command).await;
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", stderr(&output));
+        let told = stdout(&output) + &stderr(&output);
+        assert!(!told.contains("token=") && !told.contains("person@"), "P1: {command:?}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_demo_walks_one_token_through_its_life_and_exits_0() {
+    let output = run(&["demo", "--exit"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("every promise holds"), "{}", stdout(&output));
+}
