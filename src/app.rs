@@ -189,10 +189,11 @@ impl Daemon {
         };
         self.pools.begin_stop();
         let cut_off = self.roster.stop(self.settings.stop_grace).await;
+        // While the directory is ours: a successor that waits for it writes its own.
+        Addresses::forget(&self.settings.data_dir);
         let storage = self.storage;
         // Whatever was handed in is on the disk when this returns.
         let _ = tokio::task::spawn_blocking(move || storage.close()).await;
-        Addresses::forget(&self.settings.data_dir);
         tracing::info!(cut_off, "stopped");
         match cut_off {
             0 => ended,

@@ -2,13 +2,7 @@
 
 use super::{convert, proto};
 use crate::{
-    domain::{
-        fault::Reason,
-        ids::ProjectName,
-        pool::KeyCheck,
-        refill::{Hindrance, Rest},
-        time::Timestamp,
-    },
+    domain::{fault::Reason, ids::ProjectName, pool::KeyCheck, time::Timestamp},
     engine::Status,
     port::Condition,
 };
@@ -40,7 +34,7 @@ pub(super) fn of(status: &Status) -> Vec<proto::Problem> {
     if status.stopped == Some(Reason::LedgerUnavailable) {
         let summary = "The disk of the ledger is full: free some space; no restart is needed.";
         tell(Reason::LedgerUnavailable.as_str(), summary.to_owned(), None);
-    } else if status.plan.rest == Some(Rest::Hindered(Hindrance::DiskSpace)) {
+    } else if status.disk_low {
         let summary = "The disk of the ledger is nearly full and nothing is ordered: free some \
                        space; hand-outs go on.";
         tell("DISK_SPACE", summary.to_owned(), None);

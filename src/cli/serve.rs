@@ -1,6 +1,13 @@
 //! `serve`: runs the daemon.
 
-use std::{error::Error, io, path::PathBuf, process, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    path::PathBuf,
+    process,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,11 +75,16 @@ pub(super) async fn run(
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
-    let daemon =
-        app::start(loaded.settings, World::system()).await.map_err(|error| told(&error))?;
     let stop = CancellationToken::new();
-    watch_signals(stop.clone(), daemon.keys())
+    let keys = Arc::new(OnceLock::new());
+    watch_signals(stop.clone(), keys.clone())
         .map_err(|error| Failure::failed(format!("cannot watch for signals: {error}")))?;
+    tracing::info!(version = app::VERSION, "starting");
+    let started = stop.run_until_cancelled(app::start(loaded.settings, World::system())).await;
+    // Told to stop before anything was decided: there is nothing to finish.
+    let Some(started) = started else { return Ok(()) };
+    let daemon = started.map_err(|error| told(&error))?;
+    let _ = keys.set(daemon.keys());
     let filling = tokio::spawn(first_fill(daemon.pools()));
     let ended = daemon.run(stop).await;
     filling.abort();
@@ -90,7 +102,8 @@ pub(super) fn told(error: &app::Failure) -> Failure {
     Failure::failed(text)
 }
 
-fn watch_signals(stop: CancellationToken, keys: Keys) -> io::Result<()> {
+/// From the first moment on; the keys are there once the daemon serves.
+fn watch_signals(stop: CancellationToken, keys: Arc<OnceLock<Keys>>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -100,7 +113,9 @@ fn watch_signals(stop: CancellationToken, keys: Keys) -> io::Result<()> {
                 Some(()) = terminate.recv() => (),
                 Some(()) = interrupt.recv() => (),
                 Some(()) = hang_up.recv() => {
-                    keys.read_again();
+                    if let Some(keys) = keys.get() {
+                        keys.read_again();
+                    }
                     continue;
                 }
                 else => return,

@@ -50,6 +50,8 @@ pub struct Status {
     /// The same if ARGOS were lost now, at the usual or the present demand, whichever is higher.
     pub outage_cover: Option<Duration>,
     pub usage: Usage,
+    /// So little space is left that nothing is ordered.
+    pub disk_low: bool,
     pub stopping: bool,
 }
 
@@ -88,6 +90,7 @@ impl Engine {
             time_to_empty: lasts(leasable, demand.fast()),
             outage_cover: lasts(leasable, demand.fast().max(demand.slow())),
             usage: self.ledger.reader().usage(),
+            disk_low: self.free_bytes < self.settings.free_space_min,
             stopping: self.stopping,
         }
     }

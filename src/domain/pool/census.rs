@@ -2,6 +2,7 @@
 
 use super::Pool;
 use crate::domain::{
+    ids::Sequence,
     order::OrderState,
     refill::{self, Hindrance, Plan, View},
     time::Timestamp,
@@ -96,9 +97,13 @@ impl Pool {
                 certain = certain.saturating_sub(order.tokens);
             }
         }
-        let doubtful =
-            self.doomed_with(|doom| doom.cause == DoomCause::Cancelled || doom.attempts > 0);
-        certain.saturating_sub(doubtful)
+        certain.saturating_sub(self.doomed_with(in_doubt))
+    }
+
+    /// Whether nobody knows if ARGOS holds this doomed token.
+    pub(super) fn doubts_doomed(&self, sequence: Sequence) -> bool {
+        let stage = self.tokens.get(&sequence).map(|token| &token.stage);
+        matches!(stage, Some(Stage::Doomed(doom)) if in_doubt(doom))
     }
 
     /// Orders that are open without doubt, and doubtful ones.
@@ -182,4 +187,9 @@ impl Pool {
         };
         refill::plan(&self.policy.refill, &view)
     }
+}
+
+/// Its registration was never certain, or its deletion may have happened.
+fn in_doubt(doom: &Doom) -> bool {
+    doom.cause == DoomCause::Cancelled || doom.attempts > 0
 }

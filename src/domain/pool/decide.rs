@@ -50,11 +50,17 @@ impl Pool {
                 let withdrawn = |order: &OrderId| self.attempted(*order, Attempt::TooMany, now);
                 Ok(Verdict::done(orders.iter().flat_map(withdrawn).collect()))
             }
-            Command::Deleted { sequences, done } => Ok(Verdict::done(vec![if *done {
-                Event::Deleted { sequences: sequences.clone() }
-            } else {
-                Event::DeletionFailed { sequences: sequences.clone(), at: now }
-            }])),
+            Command::Deleted { sequences, done: true } => {
+                let deleted = Event::Deleted { sequences: sequences.clone() };
+                let doubted = sequences.iter().any(|sequence| self.doubts_doomed(*sequence));
+                // What was taken for foreign may have been these.
+                let again = (doubted && self.foreign > 0).then_some(Event::CountWanted { at: now });
+                Ok(Verdict::done([deleted].into_iter().chain(again).collect()))
+            }
+            Command::Deleted { sequences, done: false } => {
+                let sequences = sequences.clone();
+                Ok(Verdict::done(vec![Event::DeletionFailed { sequences, at: now }]))
+            }
             Command::Counted { tokens, overlapped } => {
                 let count = tokens.map(|reported| Count {
                     reported,

@@ -120,6 +120,35 @@ fn tokens_whose_deletion_is_in_doubt_are_not_counted_as_held_over_there_for_cert
     assert_eq!(desk.pool.foreign(), 3);
 }
 
+/// R1: after a crash in mid-refill ARGOS holds ids that are not certain to be there, and not foreign.
+#[test]
+fn when_the_last_doubt_about_an_order_ends_what_was_taken_for_foreign_is_counted_again() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let orders = [desk.mint(5), desk.mint(5)];
+    orders.map(|order| desk.attempt(order, Attempt::Unanswered));
+    desk.counted(20, false);
+    assert_eq!(desk.pool.foreign(), 10, "they may be others'");
+    desk.attempt(orders[0], Attempt::Settled);
+    assert_eq!(desk.effects(), []);
+    desk.attempt(orders[1], Attempt::Settled);
+    assert_eq!(desk.effects(), [Effect::Count]);
+    desk.counted(20, false);
+    assert_eq!(desk.pool.foreign(), 0);
+}
+
+/// R1.
+#[test]
+fn when_tokens_in_doubt_are_deleted_what_was_taken_for_foreign_is_counted_again() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let order = desk.mint(5);
+    desk.attempt(order, Attempt::CapReached);
+    desk.counted(15, false);
+    assert_eq!(desk.pool.foreign(), 5, "they may be others'");
+    let sequences: Vec<_> = (10..15).map(Sequence::new).collect();
+    desk.tell(&Command::Deleted { sequences, done: true }).unwrap();
+    assert_eq!(desk.effects(), [Effect::Count]);
+}
+
 #[test]
 fn nothing_is_ordered_before_argos_was_asked_how_many_ids_it_holds() {
     let mut desk = Desk::stocked(usual(), 0);

@@ -105,7 +105,7 @@ async fn a_caller_sees_its_own_leases_and_steers_nothing() {
             .with(&format!("callers.{name}.token_file"), text(token.display()))
             .with(&format!("callers.{name}.role"), text(role));
     }
-    let home = home.with("callers.mail.leases_per_minute", 2);
+    let home = home.with("callers.mail.leases_per_minute", 3);
     let daemon = home.serve().await;
     let webs = first_lease(&daemon, "web", "").await;
     assert_eq!(webs.owner, "token:web");
@@ -145,9 +145,9 @@ async fn a_caller_sees_its_own_leases_and_steers_nothing() {
     let unknown = (Code::Unauthenticated, "IDENTITY_UNKNOWN".to_owned());
     assert_eq!(refused(lease(&daemon, "stranger", "").await), unknown);
 
-    let mut mails = Vec::new();
+    // The release that was refused has counted as well.
     for _ in 0..2 {
-        mails.push(lease(&daemon, "mail", "").await.unwrap());
+        lease(&daemon, "mail", "").await.unwrap();
     }
     let quota = (Code::ResourceExhausted, "CALLER_QUOTA".to_owned());
     assert_eq!(refused(lease(&daemon, "mail", "").await), quota);

@@ -55,7 +55,12 @@ impl Pool {
         match attempt {
             Attempt::Settled => {
                 let ripe = now.plus(self.policy.settle_delay).max(no_late_copy);
-                vec![Event::OrderSettled { order: id, ripe }]
+                let settled = Event::OrderSettled { order: id, ripe };
+                let last_doubt = doubt.is_some() && self.open_orders().1 == 1;
+                // What was taken for foreign may have been what nobody was certain of (R1).
+                let again =
+                    (last_doubt && self.foreign > 0).then_some(Event::CountWanted { at: now });
+                [settled].into_iter().chain(again).collect()
             }
             Attempt::Refused => {
                 let not_before = now.plus(Duration::from_secs(2));
