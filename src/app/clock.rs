@@ -83,6 +83,7 @@ mod tests {
     const NOON: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const MINUTE: Duration = Duration::from_secs(60);
 
+    /// T1.
     #[test]
     fn a_small_difference_is_slewed_away_and_time_never_steps_back() {
         let second = Duration::from_secs(10);

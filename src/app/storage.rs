@@ -28,7 +28,12 @@ impl Storage {
             LedgerKind::Memory => Ok(Self::Memory(Mutex::default())),
             LedgerKind::Sled => {
                 let at = Settings::at(&settings.data_dir);
-                let at = Settings { cache_bytes: settings.ledger.cache_bytes, ..at };
+                let witness_dir = settings.ledger.witness_dir.clone();
+                let at = Settings {
+                    witness_dir: witness_dir.unwrap_or_else(|| at.witness_dir.clone()),
+                    cache_bytes: settings.ledger.cache_bytes,
+                    ..at
+                };
                 Volume::open(at).map(Self::Sled)
             }
         }

@@ -89,10 +89,12 @@ pub struct Moment {
     pub wall: Timestamp,
 }
 
+/// ```text
 ///          circuit_failures in a row, or key or address refused
 /// Closed ─────────────────────────────────────────────────────▶ Open ◀─────────┐
 ///    ▲                                                           │ circuit_open │ it failed
 ///    └────────────── it went well ──────────── Trying ◀──────────┴─ one call ───┘
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Circuit {
     Closed,

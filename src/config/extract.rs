@@ -73,6 +73,7 @@ fn webhook(of: &Scope<'_>) -> Webhook {
 fn ledger(of: &Scope<'_>) -> Ledger {
     Ledger {
         kind: of.get("kind"),
+        witness_dir: of.get("witness_dir"),
         cache_bytes: of.get("cache"),
         retention: of.get("retention"),
         history_max_lines: of.get("history_max_lines"),

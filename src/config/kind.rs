@@ -20,6 +20,7 @@ const SOCKET_PATH_MAX: usize = 107;
 pub(super) enum Kind {
     Text,
     Path,
+    PathOrNone,
     SocketPath,
     /// Comes from the environment only and is never printed.
     Secret,
@@ -91,6 +92,7 @@ impl Kind {
         match self {
             Self::Text => "text without spaces around it".to_owned(),
             Self::Path => "a path".to_owned(),
+            Self::PathOrNone => "a path, or \"\"".to_owned(),
             Self::SocketPath => format!("a path of at most {SOCKET_PATH_MAX} bytes, or \"\""),
             Self::Secret => "a secret".to_owned(),
             Self::SecretFile => "the path of a file, or \"\"".to_owned(),
@@ -130,6 +132,7 @@ impl Kind {
         let value = match self {
             Self::Text => raw.text().filter(|text| is_tidy(text)).map(Value::text),
             Self::Path => raw.text().filter(|text| !text.is_empty()).map(Value::path),
+            Self::PathOrNone => raw.text().map(Value::path),
             Self::SocketPath => {
                 raw.text().filter(|text| text.len() <= SOCKET_PATH_MAX).map(Value::path)
             }
@@ -205,6 +208,7 @@ impl Kind {
             Self::Secret | Self::SecretFile | Self::Url => "a text that is not shown".to_owned(),
             Self::Text
             | Self::Path
+            | Self::PathOrNone
             | Self::SocketPath
             | Self::Duration(..)
             | Self::Size(..)

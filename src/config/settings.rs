@@ -67,6 +67,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     pub kind: LedgerKind,
+    /// `None`: in the data directory.
+    pub witness_dir: Option<PathBuf>,
     pub cache_bytes: u64,
     pub retention: Duration,
     pub history_max_lines: u64,

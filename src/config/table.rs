@@ -115,6 +115,12 @@ pub(super) const TABLES: &[Table] = &[
         about: "What is kept on disk.",
         keys: &[
             own("kind", Kind::Choice(&["sled", "memory"]), "sled", "memory is lost at exit"),
+            own(
+                "witness_dir",
+                Kind::PathOrNone,
+                "",
+                "what tells a restored ledger; best on another volume; \"\" is in data_dir",
+            ),
             own("cache", Kind::Size(MIB, 64 * GIB), "32MiB", "page cache of the database"),
             own(
                 "retention",

@@ -282,7 +282,9 @@ fn every_key_in_the_table_reaches_the_settings() {
             Kind::LogFilter => vec!["warn".to_owned()],
             Kind::Secret => vec![PATH_SECRET.to_owned()],
             Kind::SecretFile => vec![file],
-            Kind::Text | Kind::Path | Kind::SocketPath | Kind::TokenPrefix => vec!["x".to_owned()],
+            Kind::Text | Kind::Path | Kind::PathOrNone | Kind::SocketPath | Kind::TokenPrefix => {
+                vec!["x".to_owned()]
+            }
         };
         let mut differs = matches!(key.kind, Kind::Choice([_]));
         for text in candidates {

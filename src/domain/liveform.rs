@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(fields, ["email", "userid", "cf1", "lang"]);
     }
 
+    /// P1.
     #[test]
     fn parameters_are_not_printed() {
         let query = Query::build(&Params { userid: "u-17", ..Params::default() }).unwrap();

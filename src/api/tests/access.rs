@@ -19,6 +19,7 @@ fn get(lease_id: &str) -> GetLeaseRequest {
     GetLeaseRequest { key: Some(Key::LeaseId(lease_id.to_owned())), ..GetLeaseRequest::default() }
 }
 
+/// P2.
 #[tokio::test]
 async fn nobody_is_served_without_a_known_identity() {
     let stand = Stand::ready().await;
@@ -34,6 +35,7 @@ async fn nobody_is_served_without_a_known_identity() {
     admin.get_status(by("ops", GetStatusRequest::default())).await.unwrap();
 }
 
+/// P2.
 #[tokio::test]
 async fn a_lease_of_somebody_else_does_not_exist_for_a_caller() {
     let stand = Stand::ready().await;

@@ -47,6 +47,7 @@ async fn looking<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         if found.is_some() || Instant::now() >= deadline {
             return found;
         }
+        // bounded: by the deadline above
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -99,7 +99,7 @@ impl Load {
             load.callers.spawn(async move {
                 while !stop.is_cancelled() {
                     if !diary.ask(&mut pool).await {
-                        // A daemon that is gone refuses faster than it can be asked.
+                        // bounded: by the stop; a daemon that is gone refuses faster than it is asked
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 }
