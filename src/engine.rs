@@ -44,7 +44,7 @@ use crate::{
         time::Timestamp,
         token::Stage,
     },
-    port::{Clock, Condition, Ledger, LedgerError, Observer, Opening, Supplier},
+    port::{Clock, Condition, Ledger, LedgerError, Observer, Opening, Supplier, Usage},
 };
 use chores::Chores;
 use dispatch::Holds;
@@ -120,7 +120,8 @@ pub struct Engine {
     holds: Holds,
     demand: Demand,
     chores: Chores,
-    free_bytes: u64,
+    /// What the ledger takes of its volume, as of the last look around.
+    usage: Usage,
     key_changes: u64,
     condition: Condition,
     /// The last commit failed.

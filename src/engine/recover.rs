@@ -42,7 +42,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         tracing::error!(%project, promise = breach.promise.as_str(), evidence = breach.evidence, "a promise is broken");
     }
     fold(&mut pool, &Command::Breached { breaches }, now);
-    let free_bytes = ledger.reader().usage().free_bytes;
+    let usage = ledger.reader().usage();
 
     let (calls_in, calls, notes_in, notes) = Engine::lanes();
     let vitals = Arc::new(Vitals::default());
@@ -75,7 +75,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         holds: super::Holds::default(),
         demand: Demand::default(),
         chores: super::Chores::new(now),
-        free_bytes,
+        usage,
         key_changes: 0,
         condition: Condition::Up,
         failing: false,
@@ -100,7 +100,7 @@ impl Engine {
                         restore(opened, self.policy.clone(), now),
                     );
                     self.pool.keep_knowledge_of(&before);
-                    self.free_bytes = self.ledger.reader().usage().free_bytes;
+                    self.usage = self.ledger.reader().usage();
                     let breaches = self.pool.audit();
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
                     match self.take_out_of_use(suspect).await {

@@ -89,8 +89,8 @@ impl Engine {
             breaches: self.pool.breaches().to_vec(),
             time_to_empty: lasts(leasable, demand.fast()),
             outage_cover: lasts(leasable, demand.fast().max(demand.slow())),
-            usage: self.ledger.reader().usage(),
-            disk_low: self.free_bytes < self.settings.free_space_min,
+            usage: self.usage,
+            disk_low: self.usage.free_bytes < self.settings.free_space_min,
             stopping: self.stopping,
         }
     }

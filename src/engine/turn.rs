@@ -215,7 +215,7 @@ impl Engine {
     async fn ring(&mut self, bell: Bell, now: Timestamp, turn: &mut Turn) {
         self.chores.done(bell, now);
         match bell {
-            Bell::Floor => self.free_bytes = self.ledger.reader().usage().free_bytes,
+            Bell::Floor => self.usage = self.ledger.reader().usage(),
             Bell::Count => {
                 let _ = self.decide(&Command::WantCount, now, turn);
             }
@@ -266,7 +266,7 @@ impl Engine {
         if self.stopping {
             return Some(Rejection::draining());
         }
-        (self.free_bytes < FREE_SPACE_FLOOR).then(|| {
+        (self.usage.free_bytes < FREE_SPACE_FLOOR).then(|| {
             let message = "the disk of the ledger is full; free some space, no restart is needed";
             Rejection::new(Reason::LedgerUnavailable, message)
                 .retry_after(std::time::Duration::from_secs(5))
@@ -366,7 +366,7 @@ impl Engine {
     pub(super) fn hindrance(&self) -> Option<Hindrance> {
         if self.stopping {
             Some(Hindrance::Stopping)
-        } else if self.free_bytes < self.settings.free_space_min {
+        } else if self.usage.free_bytes < self.settings.free_space_min {
             Some(Hindrance::DiskSpace)
         } else {
             None
