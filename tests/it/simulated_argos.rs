@@ -19,7 +19,7 @@ use argospool::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Heard, policy, settings, wish};
+use crate::world::{Nobody, policy, settings, wish};
 
 const PID: &str = "pid_demo";
 
@@ -85,7 +85,7 @@ impl Rig {
             supplier: Arc::new(argos.unwrap()),
             clock,
             entropy: Box::new(SystemEntropy),
-            observer: Arc::new(Heard::default()),
+            observer: Arc::new(Nobody),
         };
         let (engine, handle) = Engine::open(parts).await.unwrap();
         let stop = CancellationToken::new();
