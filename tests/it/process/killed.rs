@@ -97,15 +97,14 @@ async fn killed_in_mid_lease_it_loses_no_lease_and_gives_no_token_twice() {
     for round in 0..20_u64 {
         if round % 2 == 1 {
             let daemon = home.start();
-            // bounded: ten rounds; not a barrier, any moment of a recovery will do
+            // bounded: twenty rounds; not a barrier, any moment of a recovery will do
             tokio::time::sleep(Duration::from_millis(6 * round)).await;
             daemon.kill();
         }
         let daemon = home.serve().await;
         let load = Load::start(&daemon, &diary, 6);
         load.has_got(5 + 9 * usize::try_from(round % 10).unwrap()).await;
-        // bounded: ten rounds; not a barrier, any moment will do
-        // Nor is this: any moment under load.
+        // bounded: twenty rounds; not a barrier, any moment under load will do
         tokio::time::sleep(Duration::from_millis(round * 7 % 10)).await;
         daemon.kill();
         load.end().await;
