@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -384,9 +384,4 @@ impl Drop for Mount {
         // Lazily: what is still open goes with the process that has it open.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
-}
-
-/// Lets others read a directory.
-pub fn open_to_others(dir: &Path) {
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -8,7 +8,7 @@ use std::{
 
 use argospool::sim::{ProjectOptions, Simulator, SimulatorOptions};
 
-use super::daemon::{Home, Mount, counts, open_to_others, text};
+use super::daemon::{Home, Mount, counts, text};
 
 async fn simulator() -> Simulator {
     Simulator::start(SimulatorOptions::default()).await.unwrap()
@@ -40,7 +40,7 @@ async fn a_second_daemon_is_refused_and_the_first_goes_on() {
 async fn a_directory_that_others_can_read_is_refused() {
     let simulator = simulator().await;
     let home = lived_in(&simulator).await;
-    open_to_others(home.data());
+    fs::set_permissions(home.data(), fs::Permissions::from_mode(0o755)).unwrap();
     let told = home.refuses().await;
     assert!(told.contains("is open to other users (mode 0755)"), "{told}");
     fs::set_permissions(home.data(), fs::Permissions::from_mode(0o700)).unwrap();
