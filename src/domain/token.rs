@@ -102,7 +102,7 @@ pub struct Doom {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DoomCause {
-    /// Its order was given up.
+    /// Whether ARGOS knows it is not known: its order was given up, or it was presumed leased.
     Cancelled,
     /// It waited unused for as long as the project allows.
     Aged,

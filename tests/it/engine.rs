@@ -16,7 +16,7 @@ use argospool::{
     store::memory::Memory,
 };
 
-use crate::world::{Bench, policy, wish};
+use crate::world::{Bench, ended, policy, wish};
 
 const NO_WAIT: Duration = Duration::ZERO;
 
@@ -57,7 +57,7 @@ async fn every_lease_gets_a_url_of_its_own() {
         assert!(urls.insert(url(&views[0])), "a URL was given twice");
     }
     bench.stop.cancel();
-    bench.running.await.unwrap().unwrap();
+    ended(bench.running).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

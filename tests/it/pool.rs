@@ -50,7 +50,7 @@ impl Desk {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let identity = LedgerIdentity { id: 1, tag: [1; 4], id_key: [2; 16], digest_key: [3; 32] };
         let records = Records::default();
-        let pool = Pool::open(policy, Seal::new(&identity), records.restored(), now);
+        let pool = Pool::open(policy, Seal::new(&identity), records.restored(now), now);
         let mut desk = Self { pool, now, records, salts: 0 };
         desk.counted(0, false);
         desk
@@ -100,8 +100,13 @@ impl Desk {
     /// The process dies, and another one reads what it left behind.
     pub fn reopen(&mut self) {
         let (policy, seal) = (self.pool.policy().clone(), self.pool.seal().clone());
-        self.pool = Pool::open(policy, seal, self.records.restored(), self.now);
+        let restored = self.records.restored(self.remember_after());
+        self.pool = Pool::open(policy, seal, restored, self.now);
         assert_eq!(self.pool.audit(), [], "after opening again");
+    }
+
+    pub fn remember_after(&self) -> Timestamp {
+        self.now.minus(self.pool.policy().request_id_memory)
     }
 
     pub fn mint(&mut self, tokens: u32) -> OrderId {

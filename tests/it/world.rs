@@ -409,6 +409,12 @@ impl Bench {
     }
 }
 
+/// What a task came to. Bounded in pool time, so that a test ends.
+pub async fn ended<T>(task: tokio::task::JoinHandle<T>) -> T {
+    let bound = Duration::from_secs(3_600);
+    tokio::time::timeout(bound, task).await.expect("the task ends within an hour").unwrap()
+}
+
 /// What a caller wants. The same number is the same request.
 pub fn wish(handle: &Handle, owner: &str, request: Option<u128>) -> Wanted {
     let owner = Owner::parse(owner).unwrap();

@@ -65,6 +65,7 @@ fn a_secret_is_refused_in_a_file_and_on_the_command_line_without_being_repeated(
     }
 }
 
+/// P1.
 #[test]
 fn a_secret_never_shows_in_an_error_in_debug_output_or_in_a_dump() {
     for scene in [

@@ -6,7 +6,7 @@ use crate::domain::{
     order::OrderState,
     refill::{self, Hindrance, Plan, View},
     time::Timestamp,
-    token::{Doom, DoomCause, Stage},
+    token::{Doom, DoomCause, Holder, Stage},
 };
 
 /// How many tokens stand where.
@@ -89,7 +89,8 @@ impl Pool {
     }
 
     /// Tokens of ours that ARGOS knows for certain, as far as anybody can know: not those whose
-    /// registration or deletion is in doubt.
+    /// registration or deletion is in doubt, and none that is presumed leased, which a younger state
+    /// of the ledger may have deleted or never registered.
     pub(super) fn certain(&self) -> u32 {
         let mut certain = self.census().held();
         for order in self.orders.values() {
@@ -97,6 +98,11 @@ impl Pool {
                 certain = certain.saturating_sub(order.tokens);
             }
         }
+        let presumed = |sequence: &Sequence| {
+            self.lease(*sequence).is_some_and(|(_, lease)| lease.holder == Holder::Presumed)
+        };
+        let presumed = self.due.iter().filter(|(_, sequence)| presumed(sequence)).count();
+        let certain = certain.saturating_sub(u32::try_from(presumed).unwrap_or(u32::MAX));
         certain.saturating_sub(self.doomed_with(in_doubt))
     }
 

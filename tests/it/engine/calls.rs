@@ -139,7 +139,8 @@ async fn a_late_fact_is_in_history_when_it_is_acknowledged() {
     let LeaseView::Open { sequence, token, .. } = bench.lease("uid:1", None).await.unwrap() else {
         panic!()
     };
-    bench.until("it lapses and is deleted", |status| status.census.held() == 500).await;
+    bench.until("it lapses", |status| status.census.leased == 0).await;
+    bench.until("it is deleted", |status| status.census.doomed == 0).await;
     let decided = Fact {
         kind: FactKind::Decided(Decision::Approved),
         at: Timestamp::from_millis(1_800_000_100_000),

@@ -15,7 +15,7 @@ use argospool::{
 };
 
 use super::url;
-use crate::world::{Bench, Counting, Scripted, Watched, policy, settings, wish};
+use crate::world::{Bench, Counting, Scripted, Watched, ended, policy, settings, wish};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -53,10 +53,10 @@ async fn no_answer_leaves_before_its_group_is_durable_refusals_and_reads_include
         [given.is_finished(), repeated.is_finished(), refused.is_finished(), read.is_finished()];
     assert_eq!(early, [false; 4]);
     faults.release();
-    let view = given.await.unwrap().unwrap();
-    assert_eq!(url(&view), url(&repeated.await.unwrap().unwrap()));
-    assert_eq!(refused.await.unwrap().unwrap_err().reason, Reason::RequestIdReused);
-    assert_eq!(read.await.unwrap().unwrap().census.leased, 1);
+    let view = ended(given).await.unwrap();
+    assert_eq!(url(&view), url(&ended(repeated).await.unwrap()));
+    assert_eq!(ended(refused).await.unwrap_err().reason, Reason::RequestIdReused);
+    assert_eq!(ended(read).await.unwrap().census.leased, 1);
 }
 
 /// J1, W1: the lane of facts waits for what callers are turned away from.
@@ -69,7 +69,7 @@ async fn a_commit_that_takes_too_long_is_doubtful_to_its_callers_and_turns_other
     tokio::time::sleep(4 * SECOND).await;
     assert!(!first.is_finished());
     tokio::time::sleep(2 * SECOND).await;
-    assert_eq!(first.await.unwrap().unwrap_err().reason, Reason::CommitDoubtful);
+    assert_eq!(ended(first).await.unwrap_err().reason, Reason::CommitDoubtful);
     let handle = bench.handle.clone();
     let heard = tokio::spawn(async move { handle.fact(&token, fact(FactKind::Started)).await });
     let away: Rejection = bench.lease("uid:1", None).await.unwrap_err();
@@ -77,7 +77,7 @@ async fn a_commit_that_takes_too_long_is_doubtful_to_its_callers_and_turns_other
     assert!(away.retry_after.is_some());
     assert!(!heard.is_finished());
     faults.release();
-    assert_eq!(heard.await.unwrap().unwrap(), argospool::engine::Heard::News);
+    assert_eq!(ended(heard).await.unwrap(), argospool::engine::Heard::News);
     // The commit that was in doubt has happened.
     bench.lease("uid:1", Some(1)).await.unwrap();
     assert_eq!(bench.handle.status().await.unwrap().census.leased, 2);
@@ -135,7 +135,7 @@ async fn an_engine_whose_ledger_has_a_newer_owner_ends() {
     twin.open(Opening { pid, identity, remember_after: Timestamp::ZERO }).await.unwrap();
     let last = bench.lease("uid:1", Some(1)).await.unwrap_err();
     assert_eq!(last.reason, Reason::CommitDoubtful);
-    assert!(matches!(bench.running.await.unwrap(), Err(LedgerError::Fenced)));
+    assert!(matches!(ended(bench.running).await, Err(LedgerError::Fenced)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,8 +144,8 @@ async fn a_ledger_that_cannot_be_opened_again_ends_the_engine_with_its_sentence(
     faults.refuse_commit();
     faults.fail_open("the file is damaged");
     bench.lease("uid:1", Some(1)).await.unwrap_err();
-    let ended = bench.running.await.unwrap().unwrap_err();
-    assert_eq!(ended.to_string(), "the file is damaged");
+    let last = ended(bench.running).await.unwrap_err();
+    assert_eq!(last.to_string(), "the file is damaged");
 }
 
 /// B3: what is under way outlives the pool it was asked of.
@@ -200,5 +200,6 @@ async fn commits_that_keep_failing_are_tried_with_patience() {
     tokio::time::sleep(700 * SECOND).await;
     assert!((2..200).contains(&opens.load(Ordering::Relaxed)), "{opens:?}");
     faults.set_full(false);
+    tokio::time::sleep(2 * SECOND).await;
     bench.until("it lapses", |status| status.census.leased == 0).await;
 }

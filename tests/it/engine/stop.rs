@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use argospool::{domain::fault::Reason, store::memory::Memory};
 
-use crate::world::{Bench, Scripted, policy, settings};
+use crate::world::{Bench, Scripted, ended, policy, settings};
 
 /// S2.
 #[tokio::test(start_paused = true)]
@@ -18,7 +18,7 @@ async fn a_stop_waits_for_the_calls_that_are_out_and_writes_down_what_became_of_
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!bench.running.is_finished());
     bench.supplier.script(|script| script.silent = false);
-    bench.running.await.unwrap().unwrap();
+    ended(bench.running).await.unwrap();
 
     let supplier = bench.supplier.clone();
     let next = Bench::with(policy(500, 100), settings(), twin, supplier).await;
@@ -42,7 +42,7 @@ async fn callers_that_come_during_a_stop_are_sent_elsewhere() {
     let which = argospool::engine::Which::Sequence(known);
     assert!(bench.handle.find(which).await.unwrap().is_some());
     bench.supplier.script(|script| script.silent = false);
-    bench.running.await.unwrap().unwrap();
+    ended(bench.running).await.unwrap();
     let rejection = bench.handle.lease(Vec::new(), Duration::ZERO).await.unwrap_err();
     assert_eq!(rejection.reason, Reason::Draining);
 }
@@ -56,9 +56,9 @@ async fn whoever_waits_for_a_token_is_told_that_the_daemon_stops() {
     let caller = bench.caller(None, Duration::from_secs(600));
     bench.until("it waits", |status| status.waiting_callers == 1).await;
     bench.stop.cancel();
-    assert_eq!(caller.await.unwrap().unwrap_err().reason, Reason::Draining);
+    assert_eq!(ended(caller).await.unwrap_err().reason, Reason::Draining);
     bench.supplier.script(|script| script.silent = false);
-    bench.running.await.unwrap().unwrap();
+    ended(bench.running).await.unwrap();
 }
 
 /// S2: what was never decided is not doubtful.
@@ -75,9 +75,9 @@ async fn a_caller_who_comes_with_the_last_turn_is_sent_elsewhere_and_not_left_in
     let late: Vec<_> = (0..600).map(|_| bench.caller(None, Duration::ZERO)).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     faults.release();
-    first.await.unwrap().unwrap();
+    ended(first).await.unwrap();
     for caller in late {
-        assert_eq!(caller.await.unwrap().unwrap_err().reason, Reason::Draining);
+        assert_eq!(ended(caller).await.unwrap_err().reason, Reason::Draining);
     }
-    bench.running.await.unwrap().unwrap();
+    ended(bench.running).await.unwrap();
 }

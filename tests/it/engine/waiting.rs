@@ -16,7 +16,7 @@ use argospool::{
 use tokio::time::Instant;
 
 use super::url;
-use crate::world::{Bench, Scripted, policy, settings, wish};
+use crate::world::{Bench, Scripted, ended, policy, settings, wish};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -47,7 +47,7 @@ async fn callers_are_served_in_the_order_of_their_arrival() {
     }
     answer(&bench);
     for (number, caller) in callers.into_iter().enumerate() {
-        assert_eq!(caller.await.unwrap().unwrap().sequence().get(), number as u64);
+        assert_eq!(ended(caller).await.unwrap().sequence().get(), number as u64);
     }
 }
 
@@ -60,7 +60,7 @@ async fn a_request_that_is_repeated_while_it_waits_is_given_one_lease() {
     answer(&bench);
     let mut urls = Vec::new();
     for caller in callers {
-        urls.push(url(&caller.await.unwrap().unwrap()));
+        urls.push(url(&ended(caller).await.unwrap()));
     }
     assert_eq!(urls[0], urls[1]);
     assert_eq!(bench.handle.status().await.unwrap().census.leased, 1);
@@ -88,7 +88,7 @@ async fn no_more_callers_wait_than_allowed() {
     assert_eq!((ninth.reason, began.elapsed()), (Reason::WaitingFull, Duration::ZERO));
     answer(&bench);
     for caller in callers {
-        caller.await.unwrap().unwrap();
+        ended(caller).await.unwrap();
     }
 }
 
@@ -149,7 +149,7 @@ async fn the_last_order_that_fits_is_waited_for() {
     let caller = bench.caller(None, 60 * SECOND);
     waiting(&bench, 1).await;
     bench.supplier.script(|script| script.held_refill = false);
-    caller.await.unwrap().unwrap();
+    ended(caller).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ async fn a_caller_who_has_gone_before_its_turn_gets_no_token() {
     gone.abort();
     let _ = gone.await;
     faults.release();
-    first.await.unwrap().unwrap();
+    ended(first).await.unwrap();
     assert_eq!(bench.handle.status().await.unwrap().census.leased, 1);
 }
 
@@ -193,7 +193,7 @@ async fn a_batch_that_lacks_tokens_holds_up_nobody_behind_it() {
     });
     tokio::time::sleep(SECOND).await;
     bench.lease("uid:1", Some(9)).await.unwrap();
-    assert_eq!(batch.await.unwrap().unwrap_err().reason, Reason::PoolEmpty);
+    assert_eq!(ended(batch).await.unwrap_err().reason, Reason::PoolEmpty);
     assert_eq!(bench.handle.status().await.unwrap().census.leased, 1);
 }
 
@@ -218,9 +218,9 @@ async fn a_full_mailbox_says_so_at_once_and_facts_still_get_through() {
     let heard = tokio::spawn(async move { handle.fact(&token, fact).await });
     tokio::time::sleep(SECOND).await;
     faults.release();
-    assert_eq!(heard.await.unwrap().unwrap(), Heard::News);
-    first.await.unwrap().unwrap();
+    assert_eq!(ended(heard).await.unwrap(), Heard::News);
+    ended(first).await.unwrap();
     for caller in flood {
-        caller.await.unwrap().unwrap();
+        ended(caller).await.unwrap();
     }
 }

@@ -127,7 +127,7 @@ fn a_decision_about_a_ready_token_closes_it_at_once() {
     let mut desk = Desk::stocked(usual(), 1);
     assert!(desk.fact(Sequence::ZERO, FactKind::Decided(Decision::Approved)));
     assert_eq!(desk.line(Sequence::ZERO).grant, None);
-    assert_eq!(desk.doom(Sequence::ZERO).cause, DoomCause::LeaseClosed);
+    assert_eq!(desk.doom(Sequence::ZERO).cause, DoomCause::Cancelled);
     assert!(desk.pool.halted());
 }
 

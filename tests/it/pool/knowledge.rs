@@ -151,6 +151,20 @@ fn when_tokens_in_doubt_are_deleted_what_was_taken_for_foreign_is_counted_again(
     assert_eq!(desk.effects(), [Effect::Count]);
 }
 
+/// C1: whether ARGOS holds what a younger state of the ledger may have deleted, nobody can say.
+#[test]
+fn what_is_presumed_leased_hides_no_foreign_ids() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.tell(&Command::Suspect { below: Sequence::new(4) }).unwrap();
+    desk.counted(6 + 3, false);
+    assert_eq!(desk.pool.foreign(), 3);
+    // Nor does it when its lease has ended.
+    desk.pass(86_400);
+    assert_eq!(desk.pool.census().doomed, 4);
+    desk.counted(6 + 3, false);
+    assert_eq!(desk.pool.foreign(), 3);
+}
+
 #[test]
 fn nothing_is_ordered_before_argos_was_asked_how_many_ids_it_holds() {
     let mut desk = Desk::stocked(usual(), 0);
@@ -274,6 +288,17 @@ fn an_extra_order_comes_on_top_of_what_is_missing() {
     assert_eq!(orders_of(&desk), (1, 80));
     desk.stock(80);
     assert_eq!(orders_of(&desk), (0, 0));
+}
+
+/// R1: what fills a shortage is not what was asked for beyond the target.
+#[test]
+fn an_extra_order_outlives_the_batches_that_fill_a_shortage() {
+    let mut desk = Desk::stocked(policy(1_000, 100), 0);
+    desk.tell(&Command::Extra { tokens: 200 }).unwrap();
+    desk.stock(500);
+    assert_eq!(orders_of(&desk), (1, 500));
+    desk.stock(500);
+    assert_eq!(orders_of(&desk), (1, 200));
 }
 
 #[test]

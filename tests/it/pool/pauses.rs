@@ -133,6 +133,20 @@ fn a_key_of_another_project_stops_purge_as_well_until_a_person_resumes() {
     assert_eq!(desk.deletions().len(), 1);
 }
 
+/// C1: a reload forgets nothing that was counted, and not that ARGOS was full.
+#[test]
+fn what_argos_holds_of_others_takes_room_after_the_records_were_read_again() {
+    let mut desk = Desk::stocked(usual(), 5);
+    let order = desk.mint(5);
+    desk.attempt(order, argospool::domain::order::Attempt::CapReached);
+    desk.counted(40, false);
+    let before = desk.pool.clone();
+    desk.reopen();
+    desk.pool.keep_knowledge_of(&before);
+    assert_eq!(desk.pool.foreign(), 35);
+    assert!(desk.pool.at_cap(desk.now));
+}
+
 /// A reload forgets nothing that stopped hand-outs.
 #[test]
 fn what_stopped_hand_outs_stops_them_after_the_records_were_read_again() {

@@ -7,6 +7,7 @@ use argospool::domain::{
     order::Order,
     pause::{Activity, Pause},
     pool::{Pool, Restored},
+    time::Timestamp,
     token::{ClosedLease, Token},
 };
 
@@ -30,14 +31,21 @@ impl Records {
         }
         (self.revision, self.next, self.granted) = (pool.revision(), pool.next(), pool.granted());
         for at in changes.tokens {
-            put(&mut self.tokens, at, pool.token(at).cloned());
+            let token = pool.token(at).cloned();
+            assert!(token.iter().all(|token| token.revision == self.revision), "J2: a token");
+            put(&mut self.tokens, at, token);
         }
         for id in changes.orders {
-            put(&mut self.orders, id, pool.order(id).cloned());
+            let order = pool.order(id).cloned();
+            assert!(order.iter().all(|order| order.revision == self.revision), "J2: an order");
+            put(&mut self.orders, id, order);
         }
         for activity in changes.pauses {
             put(&mut self.pauses, activity, pool.pause(activity).cloned());
         }
+        // J2: what changed is told by its revision.
+        let revisions = changes.lines.iter().map(|line| line.revision);
+        assert!(revisions.into_iter().all(|revision| revision == self.revision), "J2: a line");
         self.lines.extend(changes.lines.into_iter().map(|line| (line.sequence, line)));
     }
 
@@ -55,8 +63,8 @@ impl Records {
     }
 
     /// The same of a ledger that may be older than what it showed, which is told how far that was.
-    pub fn restored_below(&self, shown: Sequence) -> Restored {
-        let restored = self.restored();
+    pub fn restored_below(&self, shown: Sequence, remember_after: Timestamp) -> Restored {
+        let restored = self.restored(remember_after);
         Restored {
             next: restored.next.max(shown),
             granted: restored.granted.max(shown),
@@ -64,8 +72,10 @@ impl Records {
         }
     }
 
-    pub fn restored(&self) -> Restored {
-        let requests = self.lines.values().flat_map(|line| {
+    /// Requests of leases that closed before `remember_after` are not remembered.
+    pub fn restored(&self, remember_after: Timestamp) -> Restored {
+        let recent = self.lines.values().filter(|line| line.closed >= remember_after);
+        let requests = recent.flat_map(|line| {
             let created = line.grant.as_ref().and_then(|grant| grant.request);
             let past = |request: argospool::domain::token::Request| {
                 (request.key, request.digest, line.sequence, line.closed)

@@ -125,13 +125,13 @@ impl Pool {
 
     /// What becomes of the token of a lease that closes.
     pub(super) fn doom_of_lease(&self, lease: &Lease, grace: Duration, now: Timestamp) -> Doom {
-        let grace = match lease.holder {
-            Holder::Caller { .. } => grace,
+        let (cause, grace) = match lease.holder {
+            Holder::Caller { .. } => (DoomCause::LeaseClosed, grace),
             // It may have been Minted when its use was seen: its registration must have come to its
             // end, and no late copy of it may be on the way (B3).
-            Holder::Presumed => grace.max(2 * self.policy.late_copy_delay),
+            Holder::Presumed => (DoomCause::Cancelled, grace.max(2 * self.policy.late_copy_delay)),
         };
-        Doom { cause: DoomCause::LeaseClosed, since: now, not_before: now.plus(grace), attempts: 0 }
+        Doom { cause, since: now, not_before: now.plus(grace), attempts: 0 }
     }
 }
 

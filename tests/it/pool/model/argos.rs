@@ -8,7 +8,7 @@ use argospool::domain::{
 };
 
 /// Ids that ARGOS holds for everybody.
-pub const CAP: usize = 40;
+pub const CAP: usize = 26;
 
 #[derive(Default)]
 pub struct Argos {

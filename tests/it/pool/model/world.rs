@@ -95,7 +95,10 @@ impl World {
             Step::Decided(which, decision) => self.fact(*which, FactKind::Decided(*decision)),
             Step::Pass(seconds) => self.pass(u64::from(*seconds)),
             Step::Sweep => self.tell(&Command::Sweep),
-            Step::Forget => self.forget(),
+            Step::Forget => {
+                self.tell(&Command::Forget);
+                self.forget();
+            }
             Step::Count => self.tell(&Command::WantCount),
             Step::Foreign(ids) => {
                 self.argos.foreign = usize::from(*ids).min(CAP - self.argos.ours.len().min(CAP));
@@ -139,8 +142,11 @@ impl World {
     pub fn calm_down(&mut self) {
         self.argos.foreign = 0;
         self.tell(&Command::Resume { activities: Activity::ALL.to_vec() });
-        self.tell(&Command::WantCount);
-        for _ in 0..400 {
+        for round in 0..400 {
+            // A bell rings every five minutes: what was in doubt at a count was counted as foreign.
+            if round % 15 == 0 {
+                self.tell(&Command::WantCount);
+            }
             while !self.out.is_empty() {
                 self.answer(0, Answer::Plain);
             }
@@ -232,7 +238,8 @@ impl World {
                 Call::Delete { .. } | Call::Count | Call::Find { .. } => (),
             }
         }
-        over_there.extend(self.copies.iter().flat_map(|copy| copy.tokens.iter().cloned()));
+        let copies = self.copies.iter().filter(|copy| copy.until >= self.desk.now);
+        over_there.extend(copies.flat_map(|copy| copy.tokens.iter().cloned()));
         over_there.retain(|id| !self.lost.contains(id));
         let total = over_there.len() + self.counted + RESERVE as usize;
         assert!(total <= CAP, "C1: {total} of {CAP} with this registration");
@@ -373,8 +380,8 @@ impl World {
         }
     }
 
+    /// What the pool does not remember must be long past; the world forgets it as well.
     fn forget(&mut self) {
-        self.tell(&Command::Forget);
         let pool = &self.desk.pool;
         let now = self.desk.now;
         self.given.retain(|(caller, request), told| {
@@ -419,6 +426,7 @@ impl World {
         let before = self.desk.pool.clone();
         self.desk.reopen();
         self.desk.pool.keep_knowledge_of(&before);
+        self.forget();
     }
 
     fn crash(&mut self) {
@@ -429,6 +437,7 @@ impl World {
         self.under_way = UnderWay::default();
         self.counted = 0;
         self.desk.reopen();
+        self.forget();
     }
 
     fn restore(&mut self) {
@@ -443,7 +452,8 @@ impl World {
         let kept: BTreeSet<_> = records.tokens.values().map(|token| token.id.clone()).collect();
         self.lost.extend(over_there.difference(&kept).cloned());
         (self.desk.records, self.given) = (records, given);
-        let restored = self.desk.records.restored_below(shown_below);
+        let after = self.desk.remember_after();
+        let restored = self.desk.records.restored_below(shown_below, after);
         self.desk.pool = Pool::open(policy, seal, restored, self.desk.now);
         self.desk.records.next = self.desk.pool.next();
         self.desk.records.granted = self.desk.pool.granted();
@@ -451,5 +461,6 @@ impl World {
         while !self.desk.pool.decide(&suspect, self.desk.now).unwrap().events.is_empty() {
             self.tell(&suspect);
         }
+        self.forget();
     }
 }
