@@ -156,9 +156,13 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
             engine.run(stop).await.map_err(|error| chain(&error))
         });
     }
+    let unix_socket = addresses.unix_socket.as_ref().map(|path| path.display());
     tracing::info!(
-        version = VERSION, grpc = ?addresses.grpc, unix_socket = ?addresses.unix_socket,
-        http = %addresses.http, "serving"
+        version = VERSION,
+        grpc = addresses.grpc.map(tracing::field::display),
+        unix_socket = unix_socket.map(tracing::field::display),
+        http = %addresses.http,
+        "serving"
     );
     Ok(Daemon { addresses, settings, pools, keys, roster, storage })
 }
