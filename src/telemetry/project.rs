@@ -232,10 +232,10 @@ impl ProjectMetrics {
                     self.count(&self.decisions, decided.decision.as_str());
                 }
             }
-            Event::LateFact { line } => {
+            Event::LateFact { decided, .. } => {
                 self.late_facts.inc();
-                if let Some(decided) = line.decided {
-                    self.count(&self.decisions, decided.decision.as_str());
+                if let Some(decision) = decided {
+                    self.count(&self.decisions, decision.as_str());
                 }
             }
             Event::Deleted { sequences } => self.tokens_deleted.inc_by(sequences.len() as u64),

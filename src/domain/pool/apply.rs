@@ -54,7 +54,7 @@ impl Pool {
                 self.advance(line.sequence, Stage::Doomed(*doom));
                 self.write_line(line);
             }
-            Event::LateFact { line } => self.write_line(line),
+            Event::LateFact { line, .. } => self.write_line(line),
             Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
             Event::DeletionFailed { sequences, at } => {
                 for sequence in sequences {

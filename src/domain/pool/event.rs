@@ -8,7 +8,7 @@ use crate::domain::{
     order::{Doubt, Order},
     pause::{Activity, Pause},
     time::Timestamp,
-    token::{ClosedLease, Doom, Lease, Started, Token},
+    token::{ClosedLease, Decision, Doom, Lease, Started, Token},
 };
 
 use super::{Count, KeyCheck};
@@ -62,6 +62,8 @@ pub enum Event {
     /// ARGOS told something about a lease that had closed: the line stands in place of the older one.
     LateFact {
         line: ClosedLease,
+        /// What ARGOS decided, where that is not what was known before.
+        decided: Option<Decision>,
     },
     /// A Ready token is rotated out.
     Aged {

@@ -2,7 +2,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Access, stand::Stand},
-    domain::{ids::Sequence, pause::Activity},
+    domain::{
+        ids::{ProjectName, Revision, Sequence},
+        pause::Activity,
+        pool::Event,
+        time::Timestamp,
+        token::{ClosedLease, Decided, Decision, Ending},
+    },
+    engine::Pools,
+    port::Observer as _,
+    telemetry::Metrics,
 };
 
 /// One line of samples: name, label names, value.
@@ -217,4 +226,29 @@ async fn a_commit_that_never_came_to_be_is_not_counted() {
     pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap_err();
     let after = stand.metrics.render(&stand.pools).await;
     assert!(after.lines().any(|line| line == created), "{after}");
+}
+
+#[tokio::test]
+async fn a_decision_counts_once_however_often_its_line_changes() {
+    let name = ProjectName::parse("default").unwrap();
+    let metrics = Metrics::new("1", "test");
+    let line = ClosedLease {
+        sequence: Sequence::new(1),
+        revision: Revision::default(),
+        issued: Timestamp::ZERO,
+        deadline: Timestamp::ZERO,
+        started: None,
+        closed: Timestamp::ZERO,
+        ending: Ending::Lapsed,
+        decided: Some(Decided { decision: Decision::Approved, at: Timestamp::ZERO }),
+        grant: None,
+        closer: None,
+    };
+    let approved = Event::LateFact { line: line.clone(), decided: Some(Decision::Approved) };
+    let opened_earlier = Event::LateFact { line, decided: None };
+    metrics.project(&name).committed(&[approved, opened_earlier]);
+    let text = metrics.render(&Pools::new([name])).await;
+    let counted = "argospool_decisions_total{decision=\"approved\",project=\"default\"} 1\n";
+    assert!(text.contains(counted), "{text}");
+    assert!(text.contains("argospool_late_facts_total{project=\"default\"} 2\n"), "{text}");
 }

@@ -81,7 +81,9 @@ impl Pool {
                 Some(_) | None => Decided { decision, at: fact.at },
             });
         }
-        (merged != *line).then_some(Event::LateFact { line: merged })
+        let decision = |line: &ClosedLease| line.decided.map(|decided| decided.decision);
+        let decided = decision(&merged).filter(|new| decision(line) != Some(*new));
+        (merged != *line).then_some(Event::LateFact { line: merged, decided })
     }
 
     /// A sign of use never moves the first use to a later time.
