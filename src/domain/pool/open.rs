@@ -71,6 +71,7 @@ impl Pool {
 
 fn reopened(policy: &Policy, state: &OrderState, now: Timestamp) -> OrderState {
     match *state {
+        // Its record does not say which of the two delays it was under: the longer one is safe.
         OrderState::Settled { .. } => {
             OrderState::Settled { ripe: now.plus(policy.late_copy_delay) }
         }
