@@ -5,6 +5,7 @@ one: the daemon syncs the database file itself. No test that kills a process can
 this one runs the daemon under strace, takes leases one after another, and counts. Loopback only.
 """
 
+import os
 import pathlib
 import re
 import signal
@@ -19,6 +20,13 @@ from session import KEY, free_port, get, status, stubs, until
 LEASES = 100
 # With -y strace names the file behind a descriptor.
 SYNCED = re.compile(r"fdatasync\(\d+<[^>]*/ledger/db>")
+
+
+def end_watched(watcher, how):
+    """Ends what a process started."""
+    children = pathlib.Path(f"/proc/{watcher.pid}/task/{watcher.pid}/children")
+    for child in children.read_text().split() if children.exists() else []:
+        os.kill(int(child), how)
 
 
 def main(binary, scratch):
@@ -58,12 +66,12 @@ def main(binary, scratch):
             before = synced()
             leases.CreateLease(pool.CreateLeaseRequest(), timeout=10)
             assert synced() > before, "J1: a lease was answered, and the database file was not synced"
-        children = pathlib.Path(f"/proc/{processes[1].pid}/task/{processes[1].pid}/children").read_text().split()
-        for child in children:
-            subprocess.run(["kill", f"-{signal.SIGTERM.value}", child], check=True)
+        end_watched(processes[1], signal.SIGTERM)
         assert processes[1].wait(timeout=60) == 0
     finally:
+        # strace that is killed lets go of the daemon instead of ending it.
         for process in processes:
+            end_watched(process, signal.SIGKILL)
             process.kill()
             process.wait()
     print(f"{LEASES} leases, each synced before it was answered")
