@@ -15,6 +15,7 @@ mod mailbox;
 mod pools;
 mod recover;
 mod status;
+mod told;
 mod turn;
 mod waiting;
 
@@ -29,7 +30,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use handle::{Handle, Heard, LeaseView, Page, Which};
+pub use handle::{Handle, LeaseView, Page, Which};
 pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;
 pub use status::Status;

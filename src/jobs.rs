@@ -17,12 +17,13 @@ use crate::engine::{Bell, Pools};
 pub struct Schedule {
     pub floor: String,
     pub count: String,
+    pub listing: String,
     pub retention: String,
     pub audit: String,
 }
 
 /// The names of all jobs.
-pub const NAMES: [&str; 4] = ["floor", "count", "retention", "audit"];
+pub const NAMES: [&str; 5] = ["floor", "count", "listing", "retention", "audit"];
 
 /// Told the name of every job that ran.
 pub type OnRun = Arc<dyn Fn(&'static str) + Send + Sync>;
@@ -50,6 +51,7 @@ pub async fn run(
     let bells = [
         ("floor", schedule.floor, Bell::Floor),
         ("count", schedule.count, Bell::Count),
+        ("listing", schedule.listing, Bell::Listing),
         ("retention", schedule.retention, Bell::Retention),
         ("audit", schedule.audit, Bell::Audit),
     ];

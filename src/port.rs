@@ -7,11 +7,13 @@
 use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::domain::{
-    ids::{OrderId, Revision, Sequence, TokenId},
+    ids::{OrderId, Revision, Sequence, SubmissionId, TokenId},
     order::Order,
+    paging::{Cursor, Days},
     pause::{Activity, Pause},
-    pool::Event,
+    pool::{Event, Unfinished},
     seal::{Digest, LedgerIdentity, RequestKey},
+    submission::Report,
     time::Timestamp,
     token::{ClosedLease, Token},
 };
@@ -53,8 +55,34 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>>;
 
+    /// The lines of these leases, as far as there are any, in sequence order.
+    fn lines_of(
+        &self,
+        sequences: Vec<Sequence>,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>>;
+
+    /// Lines from `from` upwards in sequence order that changed after a revision, at most `limit`.
+    fn lines_changed(
+        &self,
+        after: Revision,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>>;
+
+    /// From where on all changes are still there.
+    fn resumable(&self) -> Resumable;
+
     /// What the ledger takes of its volume.
     fn usage(&self) -> Usage;
+}
+
+/// Whoever saw everything up to a revision under an epoch can be told all that changed since, unless
+/// either is lower than here: lines were dropped since, or the ledger is an older past of the one that
+/// was watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resumable {
+    pub epoch: u64,
+    pub revision: Revision,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +99,7 @@ pub struct Opening {
     pub pid: String,
     /// Becomes the identity of a ledger that does not exist yet.
     pub identity: LedgerIdentity,
-    /// Requests of leases that closed before this need not be remembered.
+    /// Leases that closed before this need not be remembered.
     pub remember_after: Timestamp,
 }
 
@@ -94,6 +122,8 @@ pub struct Opened {
     pub pauses: Vec<(Activity, Pause)>,
     /// Requests of closed leases: those that created them and those that closed them.
     pub requests: Vec<PastRequest>,
+    /// Closed leases about which ARGOS may have more to tell.
+    pub unfinished: Vec<Unfinished>,
     /// Set when the ledger may be an older past of itself: tokens below this sequence may have been
     /// shown (L1). It is told at every `open` until one commit succeeded, which must therefore hold
     /// everything that is done about it.
@@ -175,6 +205,19 @@ pub trait Supplier: Send + Sync {
     /// Whether one id is known over there.
     fn find(&self, token: TokenId) -> Pending<'_, Outcome<bool>>;
 
+    /// One page of all ids that are known over there, the first one without a cursor.
+    fn list(&self, cursor: Option<Cursor>) -> Pending<'_, Outcome<Listing>>;
+
+    /// One page of the submissions that were created on these days, the first one without a cursor.
+    fn submissions(
+        &self,
+        days: Days,
+        cursor: Option<Cursor>,
+    ) -> Pending<'_, Outcome<SubmissionsPage>>;
+
+    /// One submission; `None` where there is none, or no longer.
+    fn submission(&self, id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>>;
+
     /// How the other side looks, from the calls so far.
     fn health(&self) -> SupplierHealth;
 }
@@ -185,6 +228,26 @@ pub enum Purpose {
     Refill,
     Purge,
     Reconcile,
+    /// What became of leases of which no webhook told.
+    Outcomes,
+}
+
+/// One page of ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    pub tokens: Vec<TokenId>,
+    /// Entries whose id no rule of the contract allows.
+    pub unreadable: u32,
+    /// `None` on the last page.
+    pub next: Option<Cursor>,
+}
+
+/// One page of submissions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubmissionsPage {
+    pub reports: Vec<Report>,
+    /// `None` on the last page.
+    pub next: Option<Cursor>,
 }
 
 /// Not at this moment.

@@ -10,6 +10,7 @@ use crate::{
         pool::Census,
         refill::Plan,
         seal::Seal,
+        submission::Submissions,
         time::Timestamp,
         token::{ClosedLease, Decision, DoomCause, Ending, Grant, Holder, Lease, Stage, Token},
     },
@@ -68,7 +69,7 @@ fn open_lease(lease: &Lease, blank: proto::Lease) -> proto::Lease {
     };
     proto::Lease {
         state: state.into(),
-        submission_id: submission(started),
+        submission_id: submission(&lease.submissions),
         create_time: Some(timestamp(lease.issued)),
         expire_time: Some(timestamp(lease.deadline)),
         first_use_time: started.map(|started| timestamp(started.at)),
@@ -78,24 +79,18 @@ fn open_lease(lease: &Lease, blank: proto::Lease) -> proto::Lease {
 }
 
 fn closed_lease(line: &ClosedLease, blank: proto::Lease) -> proto::Lease {
-    let started = line.started.as_ref();
-    let entry_ends = started.map(|started| started.entry_ends);
-    // A decided token admits nobody, whatever is left of its window (contract 2).
-    let link_dead = match line.ending {
-        Ending::Decided => Some(entry_ends.map_or(line.closed, |ends| ends.min(line.closed))),
-        Ending::Expired | Ending::Lapsed | Ending::Released => entry_ends,
-    };
+    let decided = line.decided();
     proto::Lease {
         state: proto::LeaseState::Closed.into(),
         ending: ending(line.ending).into(),
-        decision: decision(line.decided.map(|decided| decided.decision)).into(),
-        submission_id: submission(started),
+        decision: decision(decided.map(|decided| decided.decision)).into(),
+        submission_id: submission(&line.submissions),
         create_time: Some(timestamp(line.issued)),
         expire_time: Some(timestamp(line.deadline)),
-        first_use_time: started.map(|started| timestamp(started.at)),
+        first_use_time: line.started.map(|started| timestamp(started.at)),
         close_time: Some(timestamp(line.closed)),
-        decision_time: line.decided.map(|decided| timestamp(decided.at)),
-        link_dead_time: link_dead.map(timestamp),
+        decision_time: decided.map(|decided| timestamp(decided.at)),
+        link_dead_time: line.link_dead.map(timestamp),
         ..granted(line.grant.as_ref(), blank)
     }
 }
@@ -110,9 +105,8 @@ fn granted(grant: Option<&Grant>, blank: proto::Lease) -> proto::Lease {
     }
 }
 
-fn submission(started: Option<&crate::domain::token::Started>) -> String {
-    let submission = started.and_then(|started| started.submission.as_ref());
-    submission.map(|submission| submission.as_str().to_owned()).unwrap_or_default()
+fn submission(submissions: &Submissions) -> String {
+    submissions.shown().map(|submission| submission.as_str().to_owned()).unwrap_or_default()
 }
 
 pub(super) fn ending(ending: Ending) -> proto::LeaseEnding {
@@ -121,6 +115,8 @@ pub(super) fn ending(ending: Ending) -> proto::LeaseEnding {
         Ending::Expired => proto::LeaseEnding::Expired,
         Ending::Lapsed => proto::LeaseEnding::Lapsed,
         Ending::Released => proto::LeaseEnding::Released,
+        Ending::Revoked => proto::LeaseEnding::Revoked,
+        Ending::Replaced => proto::LeaseEnding::Replaced,
     }
 }
 
@@ -180,6 +176,7 @@ fn doom_cause(cause: DoomCause) -> proto::DoomCause {
         DoomCause::Cancelled => proto::DoomCause::Cancelled,
         DoomCause::Aged => proto::DoomCause::Aged,
         DoomCause::LeaseClosed => proto::DoomCause::LeaseClosed,
+        DoomCause::Vanished => proto::DoomCause::Vanished,
     }
 }
 

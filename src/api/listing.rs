@@ -86,7 +86,7 @@ impl Filter {
                 (state, LeaseEnding::Unspecified, proto::Decision::Unspecified)
             }
             LeaseView::Closed(line) => {
-                let decision = convert::decision(line.decided.map(|decided| decided.decision));
+                let decision = convert::decision(line.decided().map(|decided| decided.decision));
                 (LeaseState::Closed, convert::ending(line.ending), decision)
             }
         };

@@ -137,6 +137,7 @@ fn code(reason: Reason) -> Code {
         Kind::NotFound => Code::NotFound,
         Kind::Conflict => Code::FailedPrecondition,
         Kind::Reused => Code::AlreadyExists,
+        Kind::OutOfRange => Code::OutOfRange,
         Kind::Exhausted => Code::ResourceExhausted,
         Kind::Unidentified => Code::Unauthenticated,
         Kind::Denied => Code::PermissionDenied,

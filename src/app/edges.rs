@@ -71,6 +71,7 @@ impl Edges<'_> {
         let schedule = Schedule {
             floor: jobs.floor.clone(),
             count: jobs.count.clone(),
+            listing: jobs.listing.clone(),
             retention: jobs.retention.clone(),
             audit: jobs.audit.clone(),
         };

@@ -52,7 +52,8 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
     let prefix = TokenPrefix::parse(&project.tokens.prefix);
     Ok(Policy {
         refill: refill.map_err(|error| unfit(error.to_string()))?,
-        form: Form::new(&project.liveform.base_url, &project.pid),
+        form: Form::new(&project.liveform.base_url, &project.pid)
+            .marked_by(project.liveform.correlation_field.parameter()),
         prefix: prefix.map_err(|error| unfit(error.to_string()))?,
         cap: project.argos.cap_tokens,
         reserve: project.argos.reserve_tokens,
@@ -63,6 +64,8 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
         session_max: project.life.session_max,
         decided_grace: project.life.decided_grace,
         lapsed_grace: project.life.lapsed_grace,
+        revoked_grace: project.life.revoked_grace,
+        overdue_after: project.life.overdue_after,
         delete_tries_max: project.life.delete_tries_max,
         cap_pause: project.argos.cap_pause,
         ttl_max: project.lease.ttl_max,
@@ -91,6 +94,7 @@ pub(super) fn argos(project: &config::Project) -> ArgosOptions {
         calls_per_day: argos.calls_per_day,
         purge_share: argos.purge_share,
         reconcile_share: argos.reconcile_share,
+        outcome_share: argos.outcome_share,
         backoff_min: argos.backoff_min,
         backoff_max: argos.backoff_max,
         circuit_failures: argos.circuit_failures,

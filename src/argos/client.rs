@@ -18,16 +18,21 @@ use super::{
     judge::{self, Answer, Exchange},
     pace::{Allowance, Impression, Moment, Pace, PacePolicy, pause_of},
     transport::{self, BrokenOff, Call, Transport, UnusableOptions},
-    wire::{self, Cursor, Entry, Operation, Page},
+    wire::{self, Entry, Operation, Page},
 };
 use crate::{
     domain::{
-        entropy::Entropy, ids::TokenId, limits::TOKENS_PER_CALL_MAX, secret::Secret,
+        entropy::Entropy,
+        ids::{SubmissionId, TokenId},
+        limits::TOKENS_PER_CALL_MAX,
+        paging::{Cursor, Days},
+        secret::Secret,
+        submission::Report,
         time::Timestamp,
     },
     port::{
         Clock, DoubtfulCause, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
-        Supplier, SupplierHealth,
+        Listing, SubmissionsPage, Supplier, SupplierHealth,
     },
 };
 
@@ -45,6 +50,7 @@ pub struct ArgosOptions {
     pub calls_per_day: u32,
     pub purge_share: f64,
     pub reconcile_share: f64,
+    pub outcome_share: f64,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
     pub circuit_failures: u32,
@@ -122,6 +128,7 @@ impl Argos {
                 calls_per_day: options.calls_per_day,
                 purge_share: options.purge_share,
                 reconcile_share: options.reconcile_share,
+                outcome_share: options.outcome_share,
             },
             backoff_min: options.backoff_min,
             backoff_max: options.backoff_max,
@@ -305,6 +312,36 @@ impl Supplier for Argos {
                 Outcome::Refused(refused) => Outcome::Refused(refused),
                 Outcome::Doubtful(doubtful) => Outcome::Doubtful(doubtful),
             }
+        })
+    }
+
+    fn list(&self, cursor: Option<Cursor>) -> Pending<'_, Outcome<Listing>> {
+        Box::pin(async move {
+            match self.list_page(cursor).await {
+                Outcome::Settled(page) => Outcome::Settled(Listing {
+                    tokens: page.entries.into_iter().map(|entry| entry.token).collect(),
+                    unreadable: page.unreadable,
+                    next: page.next,
+                }),
+                Outcome::Refused(refused) => Outcome::Refused(refused),
+                Outcome::Doubtful(doubtful) => Outcome::Doubtful(doubtful),
+            }
+        })
+    }
+
+    fn submissions(
+        &self,
+        _days: Days,
+        _cursor: Option<Cursor>,
+    ) -> Pending<'_, Outcome<SubmissionsPage>> {
+        Box::pin(async {
+            Outcome::Refused(Refused { cause: RefusedCause::NotSent, retry_after: None })
+        })
+    }
+
+    fn submission(&self, _id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
+        Box::pin(async {
+            Outcome::Refused(Refused { cause: RefusedCause::NotSent, retry_after: None })
         })
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use crate::domain::ids::TokenId;
+use crate::domain::{ids::TokenId, paging::Cursor};
 
 /// Below the base address of the interface.
 pub const TOKENS_PATH: &str = "/submission/tokens";
@@ -67,19 +67,6 @@ pub fn find_query(token: &TokenId) -> String {
 pub fn list_query(cursor: &Cursor) -> String {
     let [id, time] = [&cursor.id, &cursor.time].map(|text| utf8_percent_encode(text, QUERY));
     format!("nextPageKeyId={id}&nextPageKeyTime={time}")
-}
-
-/// Where the next page of a listing begins. Its id is that of a token: a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Cursor {
-    id: String,
-    time: String,
-}
-
-impl fmt::Debug for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cursor(…)")
-    }
 }
 
 /// One id as ARGOS knows it.

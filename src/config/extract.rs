@@ -10,9 +10,9 @@ use super::{
     network::Network,
     secrets::{self, ApiKeySource, SecretFault},
     settings::{
-        Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, Life, Liveform,
-        Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, Role, Settings, Tokens,
-        Webhook,
+        Argos, Caller, CallerProof, CorrelationField, Grpc, Http, Jobs, Lease, Ledger, LedgerKind,
+        Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill, RefillMode,
+        Role, Settings, Tokens, Webhook,
     },
 };
 use crate::domain::secret::Secret;
@@ -42,6 +42,7 @@ pub(super) fn extract(effective: &Effective, errors: &mut Vec<ConfigError>) -> S
         jobs: Jobs {
             floor: top.get("jobs.floor"),
             count: top.get("jobs.count"),
+            listing: top.get("jobs.listing"),
             retention: top.get("jobs.retention"),
             audit: top.get("jobs.audit"),
         },
@@ -137,10 +138,16 @@ fn project(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Project {
         },
         lease: lease(&of.below("lease")),
         life: life(&of.below("life")),
+        reconcile: Reconcile {
+            listing_gap: of.get("reconcile.listing_gap"),
+            brake_ratio: of.get("reconcile.brake_ratio"),
+            brake_min_tokens: of.get("reconcile.brake_min_tokens"),
+        },
         webhook: ProjectWebhook { secret: secret.map(|(secret, _)| secret) },
         liveform: Liveform {
             base_url: of.get("liveform.base_url"),
             url_max_bytes: of.get("liveform.url_max_bytes"),
+            correlation_field: of.get("liveform.correlation_field"),
         },
     }
 }
@@ -159,6 +166,7 @@ fn argos(of: &Scope<'_>) -> Argos {
         calls_per_day: of.get("calls_per_day"),
         purge_share: of.get("purge_share"),
         reconcile_share: of.get("reconcile_share"),
+        outcome_share: of.get("outcome_share"),
         backoff_min: of.get("backoff_min"),
         backoff_max: of.get("backoff_max"),
         circuit_failures: of.get("circuit_failures"),
@@ -189,11 +197,14 @@ fn lease(of: &Scope<'_>) -> Lease {
 }
 
 fn life(of: &Scope<'_>) -> Life {
+    let overdue_after: Duration = of.get("overdue_after");
     Life {
         entry_window: of.get("entry_window"),
         session_max: of.get("session_max"),
         decided_grace: of.get("decided_grace"),
         lapsed_grace: of.get("lapsed_grace"),
+        revoked_grace: of.get("revoked_grace"),
+        overdue_after: (!overdue_after.is_zero()).then_some(overdue_after),
         delete_tries_max: of.get("delete_tries_max"),
     }
 }
@@ -301,7 +312,7 @@ macro_rules! from_choice {
             fn from_value(value: &Value) -> Option<Self> {
                 match String::from_value(value)?.as_str() {
                     $($text => Some(Self::$variant),)+
-                    _ => None,
+                    _ => Option::None,
                 }
             }
         }
@@ -312,5 +323,8 @@ from_choice! {
     LogFormat { "auto" => Auto, "text" => Text, "json" => Json }
     LedgerKind { "sled" => Sled, "memory" => Memory }
     RefillMode { "static" => Static }
+    CorrelationField {
+        "userid" => Userid, "cf1" => Cf1, "cf2" => Cf2, "cf3" => Cf3, "" => None
+    }
     Role { "caller" => Caller, "admin" => Admin }
 }

@@ -108,7 +108,11 @@ impl Kind {
             Self::Number(least, most) => format!("a number from {least:?} to {most:?}"),
             Self::Flag => "true or false".to_owned(),
             Self::Choice([only]) => format!("{only:?}"),
-            Self::Choice(choices) => format!("one of {}", choices.join(", ")),
+            Self::Choice(choices) => {
+                let shown = |choice: &&str| if choice.is_empty() { "\"\"" } else { choice }.to_owned();
+                let shown: Vec<_> = choices.iter().map(shown).collect();
+                format!("one of {}", shown.join(", "))
+            }
             Self::Address => "an address such as 127.0.0.1:9464".to_owned(),
             Self::AddressOrNone => "an address such as 127.0.0.1:7070, or \"\"".to_owned(),
             Self::Networks => "a list of networks such as 10.0.0.0/8".to_owned(),

@@ -145,9 +145,10 @@ impl Rules<'_> {
             (&key("backoff_max"), argos.backoff_max),
             "pauses grow from the one to the other",
         );
-        let shares = argos.purge_share + argos.reconcile_share;
-        self.demand(shares < 1.0, &[&key("purge_share"), &key("reconcile_share")], || {
-            format!("purge_share and reconcile_share make {shares} together; below 1 leaves calls for refill")
+        let shares = argos.purge_share + argos.reconcile_share + argos.outcome_share;
+        let keys = ["purge_share", "reconcile_share", "outcome_share"].map(key);
+        self.demand(shares < 1.0, &[&keys[0], &keys[1], &keys[2]], || {
+            format!("the shares make {shares} together; below 1 leaves calls for refill")
         });
     }
 

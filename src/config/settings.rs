@@ -88,6 +88,7 @@ pub enum LedgerKind {
 pub struct Jobs {
     pub floor: String,
     pub count: String,
+    pub listing: String,
     pub retention: String,
     pub audit: String,
 }
@@ -125,6 +126,7 @@ pub struct Project {
     pub refill: Refill,
     pub lease: Lease,
     pub life: Life,
+    pub reconcile: Reconcile,
     pub webhook: ProjectWebhook,
     pub liveform: Liveform,
 }
@@ -144,6 +146,7 @@ pub struct Argos {
     pub calls_per_day: u32,
     pub purge_share: f64,
     pub reconcile_share: f64,
+    pub outcome_share: f64,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
     pub circuit_failures: u32,
@@ -189,7 +192,17 @@ pub struct Life {
     pub session_max: Duration,
     pub decided_grace: Duration,
     pub lapsed_grace: Duration,
+    pub revoked_grace: Duration,
+    /// `None`: ARGOS is never asked what became of a lease.
+    pub overdue_after: Option<Duration>,
     pub delete_tries_max: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reconcile {
+    pub listing_gap: Duration,
+    pub brake_ratio: f64,
+    pub brake_min_tokens: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -198,9 +211,32 @@ pub struct ProjectWebhook {
     pub secret: Option<Secret>,
 }
 
+/// The Liveform parameter that carries a mark of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorrelationField {
+    Userid,
+    Cf1,
+    Cf2,
+    Cf3,
+    None,
+}
+
+impl CorrelationField {
+    pub const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::Userid => Some("userid"),
+            Self::Cf1 => Some("cf1"),
+            Self::Cf2 => Some("cf2"),
+            Self::Cf3 => Some("cf3"),
+            Self::None => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Liveform {
     /// Without a slash at its end.
     pub base_url: String,
     pub url_max_bytes: u32,
+    pub correlation_field: CorrelationField,
 }

@@ -159,6 +159,7 @@ pub(super) const TABLES: &[Table] = &[
                 "0 */5 * * * *",
                 "compare our count with the one of ARGOS",
             ),
+            own("listing", Kind::Schedule, "0 17 3 * * *", "list all ids at ARGOS, twice"),
             own("retention", Kind::Schedule, "0 7 * * * *", "forget old closed leases"),
             own("audit", Kind::Schedule, "0 37 * * * *", "check every promise against the ledger"),
         ],
@@ -244,7 +245,7 @@ pub(super) const TABLES: &[Table] = &[
             shared(
                 "calls_burst",
                 // Fewer leave nothing to set aside for each purpose.
-                Kind::Count(3, 10_000),
+                Kind::Count(4, 10_000),
                 "20",
                 "calls that may follow each other at once",
             ),
@@ -264,7 +265,13 @@ pub(super) const TABLES: &[Table] = &[
                 "reconcile_share",
                 Kind::Number(0.0, 1.0),
                 "0.05",
-                "part of the calls kept for counting",
+                "part of the calls kept for counting and listing",
+            ),
+            shared(
+                "outcome_share",
+                Kind::Number(0.0, 1.0),
+                "0.1",
+                "part of the calls kept for asking what became of leases",
             ),
             shared(
                 "backoff_min",
@@ -418,10 +425,46 @@ pub(super) const TABLES: &[Table] = &[
                 "from a deadline without a sign of use to the deletion",
             ),
             shared(
+                "revoked_grace",
+                Kind::Duration(seconds(0), hours(24)),
+                "0s",
+                "from a revocation to the deletion",
+            ),
+            shared(
+                "overdue_after",
+                Kind::Duration(seconds(0), hours(24)),
+                "10m",
+                "then ARGOS is asked about a lease of which no webhook told; 0s is never",
+            ),
+            shared(
                 "delete_tries_max",
                 Kind::Count(1, 100),
                 "6",
                 "then the token is reported to people",
+            ),
+        ],
+    },
+    Table {
+        path: "projects.*.reconcile",
+        about: "How what ARGOS lists is compared with what we hold.",
+        keys: &[
+            shared(
+                "listing_gap",
+                Kind::Duration(seconds(1), hours(24)),
+                "10m",
+                "a token must be missing in two listings that are this far apart",
+            ),
+            shared(
+                "brake_ratio",
+                Kind::Number(0.0, 1.0),
+                "0.05",
+                "a larger part of the stock missing waits for a person",
+            ),
+            shared(
+                "brake_min_tokens",
+                Kind::Count(0, POOL_CAP as u64),
+                "20",
+                "so many may be missing whatever the part",
             ),
         ],
     },
@@ -453,6 +496,12 @@ pub(super) const TABLES: &[Table] = &[
                 Kind::Count(256, 8_192),
                 "2_048",
                 "a longer URL is refused: its QR code would not be read",
+            ),
+            shared(
+                "correlation_field",
+                Kind::Choice(&["userid", "cf1", "cf2", "cf3", ""]),
+                "userid",
+                "carries a mark of ours where the caller leaves it empty, so that results find their lease; \"\" is none",
             ),
         ],
     },

@@ -10,6 +10,8 @@ pub enum Kind {
     Conflict,
     /// The same request id stands for something else.
     Reused,
+    /// It asks for what is not kept any more.
+    OutOfRange,
     /// A bound was reached: come back after a while.
     Exhausted,
     /// Nobody said who asks, or nobody we know.
@@ -65,6 +67,9 @@ reasons! {
     LeaseNotFound = "LEASE_NOT_FOUND", "lease_not_found", NotFound;
     LeaseStarted = "LEASE_STARTED", "lease_started", Conflict;
     LeaseClosed = "LEASE_CLOSED", "lease_closed", Conflict;
+    LeaseReplaced = "LEASE_REPLACED", "lease_replaced", Conflict;
+    /// What changed since that resume token is not known any more: list anew.
+    ResumeTooOld = "RESUME_TOO_OLD", "resume_too_old", OutOfRange;
     Starting = "STARTING", "starting", Unavailable;
     Draining = "DRAINING", "draining", Unavailable;
     Paused = "PAUSED", "paused", Unavailable;

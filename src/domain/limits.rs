@@ -15,6 +15,8 @@ pub const TOKEN_ID_BYTES_MAX: usize = 64;
 pub const TOKEN_PREFIX_MAX: usize = 32;
 /// Symbols of the sealed part of an id: one block of 128 bits in base 62.
 pub const SEALED_SYMBOLS: usize = 22;
+/// Bytes of a mark of ours in a link: `mark-` and a sealed part.
+pub const MARK_BYTES: usize = 5 + SEALED_SYMBOLS;
 
 /// Commands that may share one durable write.
 pub const COMMIT_GROUP_MAX: usize = 256;
@@ -39,6 +41,8 @@ pub const LABEL_VALUE_MAX: usize = 63;
 pub const PARAM_BYTES_MAX: usize = 256;
 /// Bytes of an id that ARGOS gives to a submission.
 pub const SUBMISSION_ID_MAX: usize = 128;
+/// Submissions of one lease that are told apart.
+pub const SUBMISSIONS_MAX: usize = 4;
 /// Bytes of an owner's name, such as `token:kyc_web`.
 pub const OWNER_BYTES_MAX: usize = 64;
 /// Bytes of a URL, whatever the configuration says: what a QR code can carry.

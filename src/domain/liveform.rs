@@ -5,7 +5,10 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{ids::TokenId, limits::PARAM_BYTES_MAX};
+use super::{
+    ids::TokenId,
+    limits::{MARK_BYTES, PARAM_BYTES_MAX},
+};
 
 /// What JavaScript's `encodeURIComponent` leaves alone, as ARGOS's own samples use it.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -23,28 +26,71 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
     head: String,
+    /// The parameter that carries a mark of ours when the caller leaves it empty.
+    mark_field: Option<&'static str>,
 }
+
+/// Parameters that may carry a mark.
+pub const MARK_FIELDS: [&str; 4] = ["userid", "cf1", "cf2", "cf3"];
 
 impl Form {
     /// `base_url` without query, such as `https://form.argosidentity.com`.
     pub fn new(base_url: &str, pid: &str) -> Self {
         let base_url = base_url.trim_end_matches('/');
-        Self { head: format!("{base_url}?pid={}&token=", utf8_percent_encode(pid, COMPONENT)) }
+        let head = format!("{base_url}?pid={}&token=", utf8_percent_encode(pid, COMPONENT));
+        Self { head, mark_field: None }
     }
 
-    /// The whole URL. A token id needs no encoding (U1).
-    pub fn url(&self, token: &TokenId, query: &Query) -> Box<str> {
+    /// The same, with marks in one of [`MARK_FIELDS`].
+    #[must_use]
+    pub fn marked_by(mut self, field: Option<&'static str>) -> Self {
+        self.mark_field = field;
+        self
+    }
+
+    /// The whole URL, and whether it carries the mark. Neither a token id nor a mark needs encoding
+    /// (U1).
+    pub fn url(
+        &self,
+        token: &TokenId,
+        query: &Query,
+        mark: impl FnOnce() -> String,
+    ) -> (Box<str>, bool) {
         let mut url = String::with_capacity(self.length(token.expose().len(), query));
         url.push_str(&self.head);
         url.push_str(token.expose());
         url.push_str(&query.0);
-        url.into()
+        let field = self.free_field(query);
+        if let Some(field) = field {
+            url.push_str(&parameter(field));
+            url.push_str(&mark());
+        }
+        (url.into(), field.is_some())
+    }
+
+    /// The caller's part of a URL that was made for this token, with this mark.
+    pub fn query_of(url: &str, token: &TokenId, mark: Option<&str>) -> Query {
+        let tail = url.split_once(token.expose()).map_or("", |(_, tail)| tail);
+        let marked = mark.and_then(|mark| {
+            let own = |field: &&str| tail.strip_suffix(mark)?.strip_suffix(&parameter(field));
+            MARK_FIELDS.iter().find_map(own)
+        });
+        Query(marked.unwrap_or(tail).to_owned())
     }
 
     /// Bytes of a URL with a token of this length.
     pub fn length(&self, token_bytes: usize, query: &Query) -> usize {
-        self.head.len() + token_bytes + query.0.len()
+        let mark = self.free_field(query).map_or(0, |field| parameter(field).len() + MARK_BYTES);
+        self.head.len() + token_bytes + query.0.len() + mark
     }
+
+    fn free_field(&self, query: &Query) -> Option<&'static str> {
+        self.mark_field.filter(|field| !query.0.contains(&parameter(field)))
+    }
+}
+
+fn parameter(field: &str) -> String {
+    format!("&{field}=")
 }
 
 /// The caller's part of a URL: checked, percent-encoded, in a fixed order. Empty for a caller who
@@ -151,7 +197,7 @@ mod tests {
     fn a_url_without_parameters_is_what_the_guide_prints() {
         let form = Form::new("https://form.argosidentity.com/", "pid_abc123");
         assert_eq!(
-            &*form.url(&token(), &Query::default()),
+            &*form.url(&token(), &Query::default(), String::new).0,
             "https://form.argosidentity.com?pid=pid_abc123&token=ap-000000000000000000001"
         );
     }
@@ -173,8 +219,29 @@ mod tests {
              &cf1=%EA%B9%80%20%EC%84%A0%EC%83%9D&cf2=100%25&cf3=-_.!~*'()&lang=ko"
         );
         let form = Form::new("https://form.argosidentity.com", "p");
-        let url = form.url(&token(), &query);
+        let (url, _) = form.url(&token(), &query, String::new);
         assert_eq!(url.len(), form.length(token().expose().len(), &query));
+    }
+
+    #[test]
+    fn a_mark_stands_where_the_caller_said_nothing_and_is_taken_off_again() {
+        let form = Form::new("https://form.argosidentity.com", "p").marked_by(Some("userid"));
+        let mark = "m".repeat(MARK_BYTES);
+        let params = Params { cf1: "1", ..Params::default() };
+        let query = Query::build(&params).unwrap();
+        let (url, marked) = form.url(&token(), &query, || mark.clone());
+        assert!(marked && url.ends_with(&format!("&cf1=1&userid={mark}")));
+        assert_eq!(url.len(), form.length(token().expose().len(), &query));
+        assert_eq!(Form::query_of(&url, &token(), Some(&mark)), query);
+    }
+
+    #[test]
+    fn a_caller_s_own_value_is_never_replaced_by_a_mark() {
+        let form = Form::new("https://form.argosidentity.com", "p").marked_by(Some("userid"));
+        let query = Query::build(&Params { userid: "u1", ..Params::default() }).unwrap();
+        let (url, marked) = form.url(&token(), &query, || unreachable!("no mark is wanted"));
+        assert!(!marked && url.ends_with("&userid=u1"));
+        assert_eq!(Form::query_of(&url, &token(), None), query);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod command;
 mod decide;
 mod event;
 mod open;
+mod outcomes;
 mod outstanding;
 
 use std::{
@@ -21,10 +22,11 @@ use std::{
 
 pub use census::{Census, Count, KeyCheck};
 pub use changes::Changes;
-pub use command::{Command, Fact, FactKind, Granted, Refusal, Reply, Wanted};
+pub use command::{Answer, Command, Granted, Heard, Refusal, Reply, Wanted};
 pub use decide::Verdict;
 pub use event::Event;
 pub use open::Restored;
+pub use outcomes::{Bound, Unfinished};
 pub use outstanding::{Effect, UnderWay};
 
 use super::{
@@ -61,13 +63,18 @@ pub struct Policy {
     /// How long a closed lease's token is left alone before it is deleted.
     pub decided_grace: Duration,
     pub lapsed_grace: Duration,
+    pub revoked_grace: Duration,
+    /// How long after its issue ARGOS is asked about a lease of which nothing was heard; the span
+    /// doubles each time. `None`: never.
+    pub overdue_after: Option<Duration>,
     /// From this many failed deletions on a token counts as stuck.
     pub delete_tries_max: u32,
     /// How long nothing is ordered after ARGOS said that it is full.
     pub cap_pause: Duration,
     /// The longest lease there can be; what a presumed lease gets.
     pub ttl_max: Duration,
-    /// How long after its lease closed a request is remembered (L3).
+    /// How long after its lease closed a request is remembered (L3), and what ARGOS may have to tell
+    /// of it is asked for.
     pub request_id_memory: Duration,
 }
 
@@ -106,8 +113,9 @@ pub struct Pool {
     ready: BTreeSet<Sequence>,
     /// When each open lease changes by itself.
     due: BTreeSet<(Timestamp, Sequence)>,
-    /// When each doomed token may be deleted.
+    /// When each doomed token may be deleted, and of those the ones that somebody waits for.
     doomed: BTreeSet<(Timestamp, Sequence)>,
+    urgent: BTreeSet<(Timestamp, Sequence)>,
     leased: u32,
     minted: u32,
 
@@ -121,6 +129,7 @@ pub struct Pool {
     key_check: KeyCheck,
     extra: u32,
     breaches: Vec<Breach>,
+    outcomes: outcomes::Outcomes,
 
     changes: Changes,
 }

@@ -14,12 +14,13 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::{
-    ids::{LeaseId, Owner, RequestId, Sequence, TokenId, TokenPrefix},
+    ids::{LeaseId, Owner, RequestId, Sequence, SubmissionId, TokenId, TokenPrefix},
     limits::SEALED_SYMBOLS,
 };
 
 const SYMBOLS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LEASE_PREFIX: &str = "lease-";
+const MARK_PREFIX: &str = "mark-";
 
 /// Fresh randomness in every token id, so that a lost and re-used sequence never gives an old id.
 pub type Salt = [u8; 5];
@@ -68,6 +69,7 @@ pub struct Digest(pub u64);
 enum Kind {
     Token = 1,
     Lease = 2,
+    Mark = 3,
 }
 
 /// Seals and opens the ids of one ledger.
@@ -115,6 +117,20 @@ impl Seal {
         self.open(Kind::Lease, text.strip_prefix(LEASE_PREFIX)?)
     }
 
+    /// A value for a link, by which ARGOS's word about it finds its lease. It is never the token, and
+    /// nobody can make it up.
+    pub fn mark(&self, sequence: Sequence) -> String {
+        let mut text = String::with_capacity(MARK_PREFIX.len() + SEALED_SYMBOLS);
+        text.push_str(MARK_PREFIX);
+        self.close(Kind::Mark, sequence, Salt::default(), &mut text);
+        text
+    }
+
+    /// The sequence inside a mark, if this ledger sealed it.
+    pub fn open_mark(&self, text: &str) -> Option<Sequence> {
+        self.open(Kind::Mark, text.strip_prefix(MARK_PREFIX)?)
+    }
+
     pub fn request_key(&self, owner: &Owner, request: RequestId) -> RequestKey {
         let mut mac = self.digest.clone();
         mac.update(b"request");
@@ -122,6 +138,15 @@ impl Seal {
         mac.update(owner.as_str().as_bytes());
         let hash = mac.finalize().into_bytes();
         RequestKey(u128::from_be_bytes(hash[..16].try_into().expect("a hash of 32 bytes")))
+    }
+
+    /// A keyed hash by which a submission is remembered.
+    pub fn name(&self, submission: &SubmissionId) -> u64 {
+        let mut mac = self.digest.clone();
+        mac.update(b"submission");
+        mac.update(submission.as_str().as_bytes());
+        let hash = mac.finalize().into_bytes();
+        u64::from_be_bytes(hash[..8].try_into().expect("a hash of 32 bytes"))
     }
 
     /// `wish` is an encoding in which different wishes differ.

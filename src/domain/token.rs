@@ -1,8 +1,8 @@
 //! The life of a token, and of the lease that uses it up.
 //!
 //! ```text
-//! Minted ──200, alone, settled──▶ Ready ──lease──▶ Leased ──decision, deadline, release──▶ Doomed ──DELETE──▶ gone
-//!   └────────────── given up after doubt ───────────┴── aged ───────────────────────────────▲
+//! Minted ──200, alone, settled──▶ Ready ──lease──▶ Leased ──decision, deadline, revoke──▶ Doomed ──DELETE──▶ gone
+//!   └────────────── given up after doubt ───────────┴── aged, vanished ────────────────────▲
 //! ```
 //!
 //! There is no arrow back to Ready from anything that may have been shown (L2). What a closed lease
@@ -11,8 +11,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+    ids::{OrderId, Owner, RequestId, Revision, Sequence, TokenId},
     seal::{Digest, RequestKey},
+    submission::{Decided, Submissions},
     time::Timestamp,
 };
 
@@ -46,8 +47,34 @@ pub struct Lease {
     pub issued: Timestamp,
     /// Without a sign of use the lease lapses here.
     pub deadline: Timestamp,
+    /// ARGOS said that nobody enters from this time on, whether or not it was used.
+    pub expires: Option<Timestamp>,
     pub started: Option<Started>,
+    pub submissions: Submissions,
+    /// Since when ARGOS no longer lists the token. It is no ending: somebody may be on the page.
+    pub vanished: Option<Timestamp>,
+    /// The lease in whose place it was given.
+    pub replaces: Option<Sequence>,
+    /// The link carries a mark of ours.
+    pub correlated: bool,
     pub holder: Holder,
+}
+
+impl Lease {
+    /// When it closes by itself.
+    pub fn ends(&self) -> Timestamp {
+        match (self.started, self.expires) {
+            (Some(started), _) => started.session_ends,
+            (None, Some(expires)) => self.deadline.min(expires),
+            (None, None) => self.deadline,
+        }
+    }
+
+    /// Since when ARGOS certainly admits nobody any more, as far as it is known.
+    pub fn link_dead(&self) -> Option<Timestamp> {
+        let entry_ends = self.started.map(|started| started.entry_ends);
+        [entry_ends, self.expires, self.vanished].into_iter().flatten().min()
+    }
 }
 
 /// Who has an open lease.
@@ -78,14 +105,13 @@ pub struct Request {
 }
 
 /// The earliest sign that somebody opened the Liveform with the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
     pub at: Timestamp,
     /// From here on ARGOS admits nobody any more (contract 2: three minutes after first use).
     pub entry_ends: Timestamp,
     /// Without a decision the lease expires here.
     pub session_ends: Timestamp,
-    pub submission: Option<SubmissionId>,
 }
 
 /// A token on its way out.
@@ -98,6 +124,16 @@ pub struct Doom {
     pub not_before: Timestamp,
     /// Deletions that did not settle.
     pub attempts: u32,
+    /// Somebody waits for the link to be dead: it goes before all others, and the time at which
+    /// ARGOS had deleted it is written down.
+    pub urgent: bool,
+}
+
+impl Doom {
+    /// One that nobody waits for.
+    pub const fn new(cause: DoomCause, since: Timestamp, not_before: Timestamp) -> Self {
+        Self { cause, since, not_before, attempts: 0, urgent: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +142,8 @@ pub enum DoomCause {
     Cancelled,
     /// It waited unused for as long as the project allows.
     Aged,
+    /// ARGOS no longer lists it, and nobody was given it.
+    Vanished,
     LeaseClosed,
 }
 
@@ -120,10 +158,21 @@ pub enum Ending {
     Lapsed,
     /// The caller says that it was never shown.
     Released,
+    /// The link was killed on request.
+    Revoked,
+    /// Another lease took its place.
+    Replaced,
 }
 
 impl Ending {
-    pub const ALL: [Self; 4] = [Self::Decided, Self::Expired, Self::Lapsed, Self::Released];
+    pub const ALL: [Self; 6] = [
+        Self::Decided,
+        Self::Expired,
+        Self::Lapsed,
+        Self::Released,
+        Self::Revoked,
+        Self::Replaced,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -131,41 +180,32 @@ impl Ending {
             Self::Expired => "expired",
             Self::Lapsed => "lapsed",
             Self::Released => "released",
+            Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
         }
     }
 }
 
-/// What ARGOS decided about the lease's submission.
+/// What ARGOS decided about a submission, the better the later: of several submissions on one link
+/// the best stands (contract 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
+    Rejected,
     /// ARGOS waits for a person; the token is dead all the same (contract 2).
     Pending,
-    Rejected,
     Approved,
 }
 
 impl Decision {
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Rejected, Self::Approved];
+    pub const ALL: [Self; 3] = [Self::Rejected, Self::Pending, Self::Approved];
 
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Pending => "pending",
             Self::Rejected => "rejected",
+            Self::Pending => "pending",
             Self::Approved => "approved",
         }
     }
-
-    /// Whether this one stands where `earlier` was known already: a verdict beats waiting for one,
-    /// and an approval is not undone by the rejection of an abandoned attempt (contract 7).
-    pub fn supersedes(self, earlier: Self) -> bool {
-        self > earlier
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decided {
-    pub decision: Decision,
-    pub at: Timestamp,
 }
 
 /// One line of history: what a lease was, without parameters, token or URL.
@@ -176,11 +216,25 @@ pub struct ClosedLease {
     pub issued: Timestamp,
     pub deadline: Timestamp,
     pub started: Option<Started>,
+    pub submissions: Submissions,
+    pub vanished: Option<Timestamp>,
     pub closed: Timestamp,
     pub ending: Ending,
-    pub decided: Option<Decided>,
+    /// Since when ARGOS certainly admits nobody any more, as far as it is known.
+    pub link_dead: Option<Timestamp>,
+    /// The lease in whose place it was given, and the one that took its place.
+    pub replaces: Option<Sequence>,
+    pub replaced_by: Option<Sequence>,
+    /// The link carried a mark of ours.
+    pub correlated: bool,
     /// `None`: a presumed lease, which had no owner.
     pub grant: Option<Grant>,
     /// The request that closed it, where one did and can be repeated.
     pub closer: Option<Request>,
+}
+
+impl ClosedLease {
+    pub fn decided(&self) -> Option<Decided> {
+        self.submissions.decided()
+    }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::Bell;
 use crate::domain::time::Timestamp;
 
-const CHORES: [(Bell, Duration); 4] = [
+const CHORES: [(Bell, Duration); 5] = [
     (Bell::Floor, Duration::from_secs(30)),
     (Bell::Count, Duration::from_secs(30 * 60)),
+    (Bell::Listing, Duration::from_secs(30 * 3_600)),
     (Bell::Retention, Duration::from_secs(6 * 3_600)),
     (Bell::Audit, Duration::from_secs(6 * 3_600)),
 ];

@@ -21,12 +21,13 @@ pub(super) struct Holds {
     refill: Timestamp,
     purge: Timestamp,
     reconcile: Timestamp,
+    outcomes: Timestamp,
 }
 
 impl Holds {
     /// How long until the first of them ends.
     pub(super) fn next(&self, now: Timestamp) -> Option<Duration> {
-        let ends = [self.refill, self.purge, self.reconcile];
+        let ends = [self.refill, self.purge, self.reconcile, self.outcomes];
         ends.into_iter().filter(|at| *at > now).map(|at| at.since(now)).min()
     }
 
@@ -35,6 +36,7 @@ impl Holds {
             Purpose::Refill => &mut self.refill,
             Purpose::Purge => &mut self.purge,
             Purpose::Reconcile => &mut self.reconcile,
+            Purpose::Outcomes => &mut self.outcomes,
         }
     }
 }
@@ -50,6 +52,7 @@ impl Engine {
                 Effect::Register { .. } => Purpose::Refill,
                 Effect::Delete { .. } => Purpose::Purge,
                 Effect::Count | Effect::Find { .. } => Purpose::Reconcile,
+                Effect::Survey { .. } | Effect::Ask { .. } => Purpose::Outcomes,
             };
             if *self.holds.of(purpose) > now {
                 continue;
@@ -94,6 +97,20 @@ impl Engine {
                 tokio::spawn(async move {
                     let outcome = supplier.count().await;
                     let _ = report.send(Note::Counted { outcome }).await;
+                });
+            }
+            Effect::Survey { days, cursor } => {
+                self.under_way.surveying = true;
+                tokio::spawn(async move {
+                    let outcome = supplier.submissions(days, cursor).await;
+                    let _ = report.send(Note::Surveyed { outcome }).await;
+                });
+            }
+            Effect::Ask { submission } => {
+                self.under_way.asking.insert(submission.clone(), self.pool.revision());
+                tokio::spawn(async move {
+                    let outcome = supplier.submission(submission.clone()).await;
+                    let _ = report.send(Note::Asked { submission, outcome }).await;
                 });
             }
             Effect::Find { sequence } => {

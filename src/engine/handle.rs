@@ -17,12 +17,16 @@ use crate::{
         ids::{Owner, ProjectName, Sequence, TokenId},
         invariant::Breach,
         pause::Activity,
-        pool::{Command, Fact, Granted, Policy, Reply, Wanted},
+        pool::{Command, Granted, Heard, Policy, Reply, Wanted},
         seal::{RequestKey, Seal},
+        submission::Report,
         token::{ClosedLease, Lease, Request, Token},
     },
     port::{LedgerError, Reader},
 };
+
+/// Leases that one commit revokes.
+const REVOKED_AT_ONCE: usize = 256;
 
 /// A lease as it stood at some commit.
 #[derive(Clone, Debug)]
@@ -53,17 +57,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<Sequence>,
-}
-
-/// What became of a fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// Committed.
-    News,
-    /// Known already: a duplicate, or older than what is known.
-    Known,
-    /// About a token that is not of this ledger.
-    Foreign,
 }
 
 /// Talks to one project's engine. Cheap to clone.
@@ -118,12 +111,7 @@ impl Handle {
         let Reply::Leases(granted) = reply else { return Err(bug()) };
         let mut views = Vec::with_capacity(granted.len());
         for one in granted {
-            views.push(match one {
-                Granted::Open { sequence, token, lease } => {
-                    LeaseView::Open { sequence, token, lease }
-                }
-                Granted::Past(sequence) => self.past(sequence).await?,
-            });
+            views.push(self.view(one).await?);
         }
         Ok(views)
     }
@@ -138,8 +126,94 @@ impl Handle {
         match self.call(Command::Release { sequence, owner, request }, None).await? {
             Reply::Closed(line) => Ok(LeaseView::Closed(line)),
             Reply::Past(sequence) => self.past(sequence).await,
-            Reply::Done | Reply::Leases(_) | Reply::Fact { .. } => Err(bug()),
+            Reply::Done | Reply::Leases(_) | Reply::Fact(_) => Err(bug()),
         }
+    }
+
+    /// Has the link of a lease deleted before all others. A lease that has closed stays closed as it
+    /// is; its link dies sooner. `owner` is `None` for an admin.
+    pub async fn revoke(
+        &self,
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+    ) -> Result<LeaseView, Rejection> {
+        let command = Command::Revoke { sequence, owner: owner.clone(), request };
+        match self.call(command, None).await {
+            Ok(Reply::Closed(line)) => Ok(LeaseView::Closed(line)),
+            Ok(Reply::Past(sequence)) => self.past(sequence).await,
+            Ok(Reply::Done | Reply::Leases(_) | Reply::Fact(_)) => Err(bug()),
+            Err(rejection) if rejection.reason == Reason::LeaseNotFound => {
+                let line = self.closed_for(sequence, owner.as_ref()).await?;
+                let line = line.ok_or(rejection)?;
+                self.order(Command::Hasten { sequence }).await?;
+                Ok(LeaseView::Closed(line))
+            }
+            Err(rejection) => Err(rejection),
+        }
+    }
+
+    /// Revokes these leases on an admin's word, as far as they are open still.
+    pub async fn revoke_all(&self, sequences: Vec<Sequence>) -> Result<(), Rejection> {
+        for some in sequences.chunks(REVOKED_AT_ONCE) {
+            self.order(Command::RevokeAll { sequences: some.to_vec() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives another token for the same wish and revokes the first, in one step. Returns the new
+    /// lease and the one it stands for. `owner` is `None` for an admin.
+    pub async fn replace(
+        &self,
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+        ttl: Duration,
+        wait: Duration,
+    ) -> Result<(LeaseView, LeaseView), Rejection> {
+        let until = (!wait.is_zero()).then(|| Instant::now() + wait);
+        let command = Command::Replace { sequence, owner: owner.clone(), request, ttl };
+        let granted = match self.call(command, until).await {
+            Ok(Reply::Leases(mut granted)) => granted.pop().ok_or_else(bug)?,
+            Ok(Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_)) => return Err(bug()),
+            Err(rejection) if rejection.reason == Reason::LeaseNotFound => {
+                return Err(match self.closed_for(sequence, owner.as_ref()).await? {
+                    Some(line) => self.not_replaced(&line),
+                    None => rejection,
+                });
+            }
+            Err(rejection) => return Err(rejection),
+        };
+        let next = self.view(granted).await?;
+        let replaced = match &next {
+            LeaseView::Open { lease, .. } => lease.replaces,
+            LeaseView::Closed(line) => line.replaces,
+        };
+        let replaced = self.past(replaced.ok_or_else(bug)?).await?;
+        Ok((next, replaced))
+    }
+
+    fn not_replaced(&self, line: &ClosedLease) -> Rejection {
+        match line.replaced_by {
+            Some(next) => Rejection::new(
+                Reason::LeaseReplaced,
+                format!("the lease was replaced by {}", self.seal.lease_id(next)),
+            ),
+            None => Rejection::new(Reason::LeaseClosed, "the lease has closed already"),
+        }
+    }
+
+    /// The line of a closed lease that this owner had; `None` is an admin.
+    async fn closed_for(
+        &self,
+        sequence: Sequence,
+        owner: Option<&Owner>,
+    ) -> Result<Option<Box<ClosedLease>>, Rejection> {
+        let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
+        let own = |line: &ClosedLease| {
+            owner.is_none_or(|owner| line.grant.as_ref().is_some_and(|it| it.owner == *owner))
+        };
+        Ok(line.filter(own).map(Box::new))
     }
 
     /// One lease, open or closed.
@@ -200,18 +274,14 @@ impl Handle {
         .await
     }
 
-    /// Something ARGOS told about a token. Durable when this returns (W1).
-    pub async fn fact(&self, token: &TokenId, fact: Fact) -> Result<Heard, Rejection> {
-        let Some(sequence) = self.seal.open_token(token) else { return Ok(Heard::Foreign) };
+    /// Something ARGOS told. What is about a token or a submission we know is durable when this
+    /// returns (W1).
+    pub async fn report(&self, report: Report) -> Result<Heard, Rejection> {
         let (answer, wait) = oneshot::channel();
-        self.note(Note::Fact { sequence, fact, answer }).await?;
+        self.note(Note::Report { report, answer }).await?;
         match wait.await.map_err(|_| Rejection::lost())?? {
-            Reply::Fact { news: true } => Ok(Heard::News),
-            Reply::Fact { news: false }
-            | Reply::Done
-            | Reply::Leases(_)
-            | Reply::Closed(_)
-            | Reply::Past(_) => Ok(Heard::Known),
+            Reply::Fact(heard) => Ok(heard),
+            Reply::Done | Reply::Leases(_) | Reply::Closed(_) | Reply::Past(_) => Err(bug()),
         }
     }
 
@@ -251,6 +321,15 @@ impl Handle {
     /// Reminds the engine. A bell that finds no room is not missed: the engine is at work.
     pub fn ring(&self, bell: Bell) {
         let _ = self.notes.try_send(Note::Bell(bell));
+    }
+
+    async fn view(&self, granted: Granted) -> Result<LeaseView, Rejection> {
+        match granted {
+            Granted::Open { sequence, token, lease } => {
+                Ok(LeaseView::Open { sequence, token, lease })
+            }
+            Granted::Past(sequence) => self.past(sequence).await,
+        }
     }
 
     async fn past(&self, sequence: Sequence) -> Result<LeaseView, Rejection> {

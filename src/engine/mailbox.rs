@@ -11,10 +11,11 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     domain::{
         fault::Reason,
-        ids::{OrderId, Sequence},
-        pool::{Command, Fact, Reply},
+        ids::{OrderId, Sequence, SubmissionId},
+        pool::{Command, Reply},
+        submission::Report,
     },
-    port::{Outcome, Registered},
+    port::{Outcome, Registered, SubmissionsPage},
 };
 
 use super::Engine;
@@ -97,9 +98,15 @@ pub(super) enum Note {
         sequence: Sequence,
         outcome: Outcome<bool>,
     },
-    Fact {
-        sequence: Sequence,
-        fact: Fact,
+    Surveyed {
+        outcome: Outcome<SubmissionsPage>,
+    },
+    Asked {
+        submission: SubmissionId,
+        outcome: Outcome<Option<Report>>,
+    },
+    Report {
+        report: Report,
         answer: Answer,
     },
     Order {
@@ -117,6 +124,7 @@ pub enum Bell {
     /// Look again: refill, sweep, purge, and the free space.
     Floor,
     Count,
+    Listing,
     Retention,
     Audit,
 }

@@ -160,7 +160,11 @@ impl Engine {
                 self.under_way.end_count();
             }
             Note::Found { .. } => self.under_way.finding = false,
-            Note::Fact { answer, .. } | Note::Order { answer, .. } => {
+            Note::Surveyed { .. } => self.under_way.surveying = false,
+            Note::Asked { submission, .. } => {
+                self.under_way.asking.remove(&submission);
+            }
+            Note::Report { answer, .. } | Note::Order { answer, .. } => {
                 let _ = answer.send(Err(Rejection::unavailable()));
             }
             // Dropped: whoever asks learns that there is no answer.
@@ -210,6 +214,7 @@ fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
         requests: requests
             .map(|past| (past.key, past.digest, past.sequence, past.closed))
             .collect(),
+        unfinished: opened.unfinished,
     };
     Pool::open(policy, seal, restored, now)
 }

@@ -10,14 +10,15 @@ use super::{
 use crate::{
     domain::{
         fault::Reason,
+        ids::Sequence,
         limits::FREE_SPACE_FLOOR,
         order::Attempt,
         pause::Activity,
-        pool::{Command, Event, Fact, Refusal, Reply},
+        pool::{Command, Event, Refusal, Reply},
         refill::{Hindrance, Rest},
         seal::Salt,
         time::Timestamp,
-        token::Stage,
+        token::{ClosedLease, Stage},
     },
     port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause, SupplierHealth},
 };
@@ -113,7 +114,7 @@ impl Engine {
     }
 
     /// Decides and applies. What it comes to is held by the caller.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         command: &Command,
         now: Timestamp,
@@ -144,9 +145,12 @@ impl Engine {
                         self.put_off(Purpose::Purge, NOT_SENT, now);
                         return;
                     }
-                    Outcome::Settled(()) => Command::Deleted { sequences, done: true },
+                    Outcome::Settled(()) => {
+                        let lines = self.lines_of_urgent(&sequences).await;
+                        Command::Deleted { sequences, done: true, lines }
+                    }
                     Outcome::Refused(_) | Outcome::Doubtful(_) => {
-                        Command::Deleted { sequences, done: false }
+                        Command::Deleted { sequences, done: false, lines: Vec::new() }
                     }
                 }
             }
@@ -166,8 +170,12 @@ impl Engine {
                 }
                 Command::KeyChecked { sequence, found }
             }
-            Note::Fact { sequence, fact, answer } => {
-                let result = self.take_fact(sequence, fact, now, turn).await;
+            Note::Surveyed { outcome } => return self.take_survey(outcome, now, turn).await,
+            Note::Asked { submission, outcome } => {
+                return self.take_answer(submission, outcome, now, turn).await;
+            }
+            Note::Report { report, answer } => {
+                let result = self.take_report(report, now, turn).await;
                 turn.hold(answer, result);
                 return;
             }
@@ -186,30 +194,21 @@ impl Engine {
         debug_assert!(result.is_ok(), "what came to be known is never refused");
     }
 
-    async fn take_fact(
-        &mut self,
-        sequence: crate::domain::ids::Sequence,
-        fact: Fact,
-        now: Timestamp,
-        turn: &mut Turn,
-    ) -> Result<Reply, Rejection> {
-        let gone =
-            self.pool.token(sequence).is_none_or(|token| matches!(token.stage, Stage::Doomed(_)));
-        // The newest line may be one of this very group.
-        let line = if !gone {
-            None
-        } else if let Some(line) =
-            self.pool.changes().lines.iter().find(|line| line.sequence == sequence)
-        {
-            Some(line.clone())
-        } else {
-            self.ledger.reader().line(sequence).await.map_err(|error| {
-                tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
-                Rejection::unavailable()
-            })?
+    /// The lines of those whose end somebody waits for.
+    async fn lines_of_urgent(&mut self, sequences: &[Sequence]) -> Vec<ClosedLease> {
+        let urgent = |sequence: &Sequence| {
+            let stage = self.pool.token(*sequence).map(|token| &token.stage);
+            matches!(stage, Some(Stage::Doomed(doom)) if doom.urgent)
         };
-        let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
-        Ok(self.decide(&command, now, turn).unwrap_or(Reply::Fact { news: false }))
+        let urgent = sequences.iter().copied().filter(urgent).collect();
+        match self.lines_of(urgent).await {
+            Ok(lines) => lines.into_values().collect(),
+            // The token is gone all the same; only the time of it stays unknown.
+            Err(error) => {
+                self.unreadable(&error);
+                Vec::new()
+            }
+        }
     }
 
     async fn ring(&mut self, bell: Bell, now: Timestamp, turn: &mut Turn) {
@@ -219,6 +218,7 @@ impl Engine {
             Bell::Count => {
                 let _ = self.decide(&Command::WantCount, now, turn);
             }
+            Bell::Listing => (),
             Bell::Retention => {
                 let _ = self.decide(&Command::Forget, now, turn);
                 let before = now.minus(self.settings.retention);

@@ -23,8 +23,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use self::notice::{Notice, Trigger};
 pub use self::source::Allow;
 use crate::{
-    domain::{ids::ProjectName, secret::Secret},
-    engine::{Heard, Pools},
+    domain::{ids::ProjectName, pool::Heard, secret::Secret},
+    engine::Pools,
     port::Clock,
     telemetry::Metrics,
 };
@@ -116,8 +116,8 @@ impl Receiver {
         };
         let now = self.parts.clock.now();
         let (trigger, notice) = notice::read(&bytes, now);
-        let (token, fact) = match notice {
-            Notice::Fact { token, fact } => (token, fact),
+        let report = match notice {
+            Notice::Report(report) => report,
             Notice::Unrelated => return (trigger, End::Ignored),
             Notice::NoToken => return (trigger, End::NoToken),
             Notice::Foreign => return (trigger, End::Foreign),
@@ -130,10 +130,13 @@ impl Receiver {
         // An engine that finishes takes facts still, so the pool is not asked whether it stops.
         let open = self.parts.pools.open().find(|handle| handle.project() == project);
         let Some(handle) = open else { return (trigger, End::Unavailable) };
-        let end = match timeout(self.parts.answer_timeout, handle.fact(&token, fact)).await {
+        let end = match timeout(self.parts.answer_timeout, handle.report(report)).await {
             Ok(Ok(Heard::News)) => End::Recorded,
             Ok(Ok(Heard::Known)) => End::Known,
+            Ok(Ok(Heard::TooLate)) => End::TooLate,
             Ok(Ok(Heard::Foreign)) => End::Foreign,
+            Ok(Ok(Heard::Asked)) => End::Asked,
+            Ok(Ok(Heard::Unnamed)) => End::NoToken,
             Ok(Err(_)) | Err(_) => End::Unavailable,
         };
         (trigger, end)
@@ -147,8 +150,12 @@ enum End {
     Recorded,
     /// Known already.
     Known,
+    /// About a token of ours that was forgotten long ago.
+    TooLate,
     /// About a token that is not ours.
     Foreign,
+    /// ARGOS is asked whom it is about.
+    Asked,
     /// About no token.
     NoToken,
     /// Moves no token.
@@ -167,7 +174,9 @@ impl End {
         match self {
             Self::Recorded => "recorded",
             Self::Known => "known",
+            Self::TooLate => "too_late",
             Self::Foreign => "foreign",
+            Self::Asked => "asked",
             Self::NoToken => "no_token",
             Self::Ignored => "ignored",
             Self::Unavailable => "unavailable",
@@ -181,9 +190,13 @@ impl End {
 
     const fn code(self) -> StatusCode {
         match self {
-            Self::Recorded | Self::Known | Self::Foreign | Self::NoToken | Self::Ignored => {
-                StatusCode::OK
-            }
+            Self::Recorded
+            | Self::Known
+            | Self::TooLate
+            | Self::Foreign
+            | Self::Asked
+            | Self::NoToken
+            | Self::Ignored => StatusCode::OK,
             Self::Unavailable | Self::Sealed => StatusCode::SERVICE_UNAVAILABLE,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -194,7 +207,15 @@ impl End {
 
     /// Every pair of trigger and result that can be counted.
     fn all_labels() -> Vec<(&'static str, &'static str)> {
-        let told = [Self::Recorded, Self::Known, Self::Foreign, Self::NoToken, Self::Unavailable];
+        let told = [
+            Self::Recorded,
+            Self::Known,
+            Self::TooLate,
+            Self::Foreign,
+            Self::Asked,
+            Self::NoToken,
+            Self::Unavailable,
+        ];
         let untold = [
             Self::Unavailable,
             Self::Sealed,

@@ -5,7 +5,7 @@
 //! disks do to daemons happens on request, through [`Faults`]. No thread, no socket, no clock.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,11 +17,14 @@ use crate::{
         ids::{OrderId, Revision, Sequence},
         order::Order,
         pause::{Activity, Pause},
+        pool::Unfinished,
         seal::LedgerIdentity,
         time::Timestamp,
         token::{ClosedLease, Token},
     },
-    port::{Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Usage},
+    port::{
+        Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage,
+    },
 };
 
 /// One owner's handle on a disk in memory.
@@ -204,6 +207,7 @@ struct Image {
     orders: BTreeMap<OrderId, Order>,
     pauses: BTreeMap<Activity, Pause>,
     lines: BTreeMap<Sequence, ClosedLease>,
+    resumable: Resumable,
 }
 
 impl Image {
@@ -220,6 +224,7 @@ impl Image {
             orders: BTreeMap::new(),
             pauses: BTreeMap::new(),
             lines: BTreeMap::new(),
+            resumable: Resumable::default(),
         }
     }
 
@@ -253,7 +258,8 @@ impl Image {
             tokens: self.tokens.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
-            requests: recent.flat_map(super::past_requests).collect(),
+            requests: recent.clone().flat_map(super::past_requests).collect(),
+            unfinished: recent.filter_map(Unfinished::of).collect(),
             suspect_below: None,
         }
     }
@@ -279,6 +285,37 @@ impl Reader for MemoryReader {
             let Some(image) = &platter.image else { return Ok(Vec::new()) };
             Ok(image.lines.range(from..).take(limit).map(|(_, line)| line.clone()).collect())
         })
+    }
+
+    fn lines_of(
+        &self,
+        sequences: Vec<Sequence>,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        Box::pin(async move {
+            let platter = self.0.lock();
+            let Some(image) = &platter.image else { return Ok(Vec::new()) };
+            let sequences: BTreeSet<_> = sequences.into_iter().collect();
+            Ok(sequences.iter().filter_map(|at| image.lines.get(at)).cloned().collect())
+        })
+    }
+
+    fn lines_changed(
+        &self,
+        after: Revision,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        Box::pin(async move {
+            let platter = self.0.lock();
+            let Some(image) = &platter.image else { return Ok(Vec::new()) };
+            let lines = image.lines.range(from..).map(|(_, line)| line);
+            let changed = lines.filter(|line| line.revision > after);
+            Ok(changed.take(limit).cloned().collect())
+        })
+    }
+
+    fn resumable(&self) -> Resumable {
+        self.0.lock().image.as_ref().map(|image| image.resumable).unwrap_or_default()
     }
 
     fn usage(&self) -> Usage {

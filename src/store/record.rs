@@ -78,6 +78,16 @@ pub(super) struct LeaseRecord {
     pub grant: Option<GrantRecord>,
     #[prost(string, tag = "5")]
     pub url: String,
+    #[prost(uint64, optional, tag = "6")]
+    pub expires: Option<u64>,
+    #[prost(message, repeated, tag = "7")]
+    pub submissions: Vec<SubmissionRecord>,
+    #[prost(uint64, optional, tag = "8")]
+    pub vanished: Option<u64>,
+    #[prost(uint64, optional, tag = "9")]
+    pub replaces: Option<u64>,
+    #[prost(bool, tag = "10")]
+    pub correlated: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -113,8 +123,26 @@ pub(super) struct StartedRecord {
     pub entry_ends: u64,
     #[prost(uint64, tag = "3")]
     pub session_ends: u64,
-    #[prost(string, optional, tag = "4")]
-    pub submission: Option<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct SubmissionRecord {
+    #[prost(string, optional, tag = "1")]
+    pub id: Option<String>,
+    #[prost(message, optional, tag = "2")]
+    pub dated: Option<ToldRecord>,
+    #[prost(message, optional, tag = "3")]
+    pub undated: Option<ToldRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct ToldRecord {
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+    /// A bit for each decision: 1 rejected, 2 pending, 4 approved.
+    #[prost(uint32, tag = "2")]
+    pub said: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -128,6 +156,8 @@ pub(super) struct DoomRecord {
     pub not_before: u64,
     #[prost(uint32, tag = "4")]
     pub attempts: u32,
+    #[prost(bool, tag = "5")]
+    pub urgent: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -206,21 +236,22 @@ pub(super) struct LineRecord {
     pub closed: u64,
     #[prost(int32, tag = "7")]
     pub ending: i32,
-    #[prost(message, optional, tag = "8")]
-    pub decided: Option<DecidedRecord>,
     #[prost(message, optional, tag = "9")]
     pub grant: Option<GrantRecord>,
     #[prost(message, optional, tag = "10")]
     pub closer: Option<RequestRecord>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct DecidedRecord {
-    #[prost(int32, tag = "1")]
-    pub decision: i32,
-    #[prost(uint64, tag = "2")]
-    pub at: u64,
+    #[prost(message, repeated, tag = "11")]
+    pub submissions: Vec<SubmissionRecord>,
+    #[prost(uint64, optional, tag = "12")]
+    pub vanished: Option<u64>,
+    #[prost(uint64, optional, tag = "13")]
+    pub link_dead: Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub replaces: Option<u64>,
+    #[prost(uint64, optional, tag = "15")]
+    pub replaced_by: Option<u64>,
+    #[prost(bool, tag = "16")]
+    pub correlated: bool,
 }
 
 /// What every ledger has once: who it is, and how far it came.

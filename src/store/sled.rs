@@ -46,7 +46,7 @@ use self::{
 };
 use crate::{
     domain::{
-        ids::{ProjectName, Sequence},
+        ids::{ProjectName, Revision, Sequence},
         limits::{
             LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, OWNER_BYTES_MAX, SUBMISSION_ID_MAX,
             TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
@@ -54,7 +54,9 @@ use crate::{
         time::Timestamp,
         token::ClosedLease,
     },
-    port::{Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Usage},
+    port::{
+        Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage,
+    },
 };
 
 /// sled writes a segment at once, and keeps pages of up to a quarter of one out of `blobs/`.
@@ -289,6 +291,26 @@ impl Reader for SledReader {
         limit: usize,
     ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
         Box::pin(self.look(move |shelf| shelf.lines(from, limit)))
+    }
+
+    fn lines_of(
+        &self,
+        sequences: Vec<Sequence>,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        Box::pin(self.look(move |shelf| shelf.lines_of(sequences)))
+    }
+
+    fn lines_changed(
+        &self,
+        after: Revision,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        Box::pin(self.look(move |shelf| shelf.lines_changed(after, from, limit)))
+    }
+
+    fn resumable(&self) -> Resumable {
+        self.shelf.resumable()
     }
 
     fn usage(&self) -> Usage {

@@ -228,7 +228,7 @@ impl ProjectMetrics {
             },
             Event::Closed { line, .. } => {
                 self.count(&self.leases_closed, line.ending.as_str());
-                if let Some(decided) = line.decided {
+                if let Some(decided) = line.decided() {
                     self.count(&self.decisions, decided.decision.as_str());
                 }
             }
@@ -243,7 +243,13 @@ impl ProjectMetrics {
                 self.count(&self.audit_breaches, promise.as_str());
             }
             Event::OrderReady { .. }
-            | Event::Started { .. }
+            | Event::Told { .. }
+            | Event::Rescheduled { .. }
+            | Event::LinkDead { .. }
+            | Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::SurveyBegan { .. }
+            | Event::Surveyed { .. }
             | Event::Aged { .. }
             | Event::DeletionFailed { .. }
             | Event::Paused { .. }

@@ -24,29 +24,33 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 const RATE_FACTOR_MIN: f64 = 1.0 / 16.0;
 const RATE_FACTOR_STEP: f64 = 1.0 / 32.0;
 
-const PURPOSES: usize = 3;
+const PURPOSES: usize = 4;
 
 /// How many calls there are to spend.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     pub calls_per_second: f64,
-    /// What may be saved up. Below 3 nothing can be set aside for three purposes, and whoever asks
+    /// What may be saved up. Below 4 nothing can be set aside for four purposes, and whoever asks
     /// first is served.
     pub calls_burst: u32,
     /// From 00:00 UTC to 00:00 UTC.
     pub calls_per_day: u32,
     /// The part that belongs to deletions, 0 to 1.
     pub purge_share: f64,
-    /// The part that belongs to counts, look-ups and listings, 0 to 1. Registrations have the rest.
+    /// The part that belongs to counts, look-ups and listings of tokens, 0 to 1.
     pub reconcile_share: f64,
+    /// The part that belongs to questions about submissions, 0 to 1. Registrations have the rest.
+    pub outcome_share: f64,
 }
 
 impl Allowance {
     fn shares(&self) -> [f64; PURPOSES] {
         let purge = self.purge_share.clamp(0.0, 1.0);
         let reconcile = self.reconcile_share.clamp(0.0, 1.0 - purge);
+        let outcomes = self.outcome_share.clamp(0.0, 1.0 - purge - reconcile);
         let mut shares = [0.0; PURPOSES];
-        shares[index(Purpose::Refill)] = 1.0 - purge - reconcile;
+        shares[index(Purpose::Refill)] = 1.0 - purge - reconcile - outcomes;
+        shares[index(Purpose::Outcomes)] = outcomes;
         shares[index(Purpose::Purge)] = purge;
         shares[index(Purpose::Reconcile)] = reconcile;
         shares
@@ -183,6 +187,7 @@ const fn index(purpose: Purpose) -> usize {
         Purpose::Refill => 0,
         Purpose::Purge => 1,
         Purpose::Reconcile => 2,
+        Purpose::Outcomes => 3,
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::mem;
 
-use super::{CapReached, Census, Changes, Event, KeyCheck, Pool, Remembered};
+use super::{Answer, CapReached, Census, Changes, Event, KeyCheck, Pool, Remembered};
 use crate::domain::{
     ids::{OrderId, Revision, Sequence},
     order::{Order, OrderState},
     pause::Activity,
+    submission::Submissions,
     time::Timestamp,
-    token::{ClosedLease, Doom, Holder, Lease, Stage, Token},
+    token::{ClosedLease, Doom, Holder, Stage, Token},
 };
 
 impl Pool {
@@ -41,20 +42,33 @@ impl Pool {
             Event::Leased { sequence, lease } => {
                 self.granted = self.granted.max(sequence.plus(1));
                 self.advance(*sequence, Stage::Leased(lease.clone()));
+                self.outcomes.opened(*sequence, lease, &self.policy, lease.issued);
             }
-            Event::Started { sequence, started } => {
-                let Some((_, lease)) = self.lease(*sequence) else {
-                    unreachable!("only an open lease is started");
-                };
-                let lease = Lease { started: Some(started.clone()), ..lease.clone() };
-                self.advance(*sequence, Stage::Leased(lease.into()));
+            Event::Told { sequence, lease, .. } => {
+                self.advance(*sequence, Stage::Leased(lease.clone()));
+                self.outcomes.told(*sequence, self.names(&lease.submissions));
             }
             Event::Closed { line, doom } => {
                 self.remember_closed(line);
                 self.advance(line.sequence, Stage::Doomed(*doom));
                 self.write_line(line);
+                let names = self.names(&line.submissions);
+                self.outcomes.closed(line, names, &self.policy);
             }
-            Event::LateFact { line, .. } => self.write_line(line),
+            Event::LateFact { line, .. } => {
+                self.write_line(line);
+                let names = self.names(&line.submissions);
+                self.outcomes.changed(line, names);
+            }
+            Event::LinkDead { line } => self.write_line(line),
+            Event::Rescheduled { sequence, not_before, urgent } => {
+                let Some(Token { stage: Stage::Doomed(doom), .. }) = self.tokens.get(sequence)
+                else {
+                    unreachable!("only a doomed token is rescheduled");
+                };
+                let doom = Doom { not_before: *not_before, urgent: *urgent, ..*doom };
+                self.advance(*sequence, Stage::Doomed(doom));
+            }
             Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
             Event::DeletionFailed { sequences, at } => {
                 for sequence in sequences {
@@ -106,6 +120,20 @@ impl Pool {
             Event::CapReached { until } => self.cap_reached = Some(CapReached { until: *until }),
             Event::KeyChecked { check } => self.key_check = *check,
             Event::ExtraOrdered { tokens } => self.extra = self.extra.saturating_add(*tokens),
+            Event::Asked { submission, at } => self.outcomes.ask(submission.clone(), *at),
+            Event::Answered { submission, answer: Answer::Nothing, at } => {
+                self.outcomes.ask_again(submission, *at);
+            }
+            Event::Answered { submission, answer, .. } => {
+                let name = self.seal.name(submission);
+                self.outcomes.answered(submission, name, *answer == Answer::Stranger);
+            }
+            Event::SurveyBegan { days, at } => self.outcomes.begin_survey(*days, *at),
+            Event::Surveyed { next } => {
+                let mut outcomes = mem::take(&mut self.outcomes);
+                outcomes.surveyed(next.clone(), |at| self.open_since(at), &self.policy);
+                self.outcomes = outcomes;
+            }
         }
     }
 
@@ -252,7 +280,7 @@ impl Pool {
             }
             Stage::Leased(lease) => {
                 self.leased += 1;
-                self.due.insert((changes_at(lease), sequence));
+                self.due.insert((lease.ends(), sequence));
                 if let Holder::Caller { grant, .. } = &lease.holder
                     && let Some(request) = grant.request
                 {
@@ -262,6 +290,9 @@ impl Pool {
             }
             Stage::Doomed(doom) => {
                 self.doomed.insert((doom.not_before, sequence));
+                if doom.urgent {
+                    self.urgent.insert((doom.not_before, sequence));
+                }
             }
         }
     }
@@ -275,22 +306,23 @@ impl Pool {
             // The request stays: it is answered while its lease is open, and for a while after.
             Stage::Leased(lease) => {
                 self.leased -= 1;
-                self.due.remove(&(changes_at(lease), sequence));
+                self.due.remove(&(lease.ends(), sequence));
             }
             Stage::Doomed(doom) => {
                 self.doomed.remove(&(doom.not_before, sequence));
+                self.urgent.remove(&(doom.not_before, sequence));
             }
         }
+    }
+
+    /// The hashes under which submissions are found again.
+    pub(super) fn names(&self, submissions: &Submissions) -> Vec<u64> {
+        submissions.ids().map(|submission| self.seal.name(submission)).collect()
     }
 
     pub fn may(&self, activity: Activity) -> bool {
         !self.halted() && !self.paused(activity)
     }
-}
-
-/// When an open lease closes by itself.
-pub(super) fn changes_at(lease: &Lease) -> Timestamp {
-    lease.started.as_ref().map_or(lease.deadline, |started| started.session_ends)
 }
 
 fn name(stage: &Stage) -> &'static str {

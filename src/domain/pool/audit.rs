@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Pool, apply::changes_at};
+use super::Pool;
 use crate::domain::{
     ids::Sequence,
     invariant::{Breach, Promise},
@@ -17,6 +17,7 @@ impl Pool {
         let mut ready = BTreeSet::new();
         let mut due = BTreeSet::new();
         let mut doomed = BTreeSet::new();
+        let mut urgent = BTreeSet::new();
         let (mut leased, mut minted) = (0, 0);
         let mut holders: BTreeMap<_, Sequence> = BTreeMap::new();
         for (sequence, token) in &self.tokens {
@@ -40,7 +41,7 @@ impl Pool {
                 }
                 Stage::Leased(lease) => {
                     leased += 1;
-                    due.insert((changes_at(lease), *sequence));
+                    due.insert((lease.ends(), *sequence));
                     if *sequence >= self.granted {
                         found(Promise::L1, format!("sequence {number} is leased beyond the mark"));
                     }
@@ -58,10 +59,13 @@ impl Pool {
                 }
                 Stage::Doomed(doom) => {
                     doomed.insert((doom.not_before, *sequence));
+                    if doom.urgent {
+                        urgent.insert((doom.not_before, *sequence));
+                    }
                 }
             }
         }
-        if (ready, due, doomed) != (self.ready.clone(), self.due.clone(), self.doomed.clone())
+        if (&ready, &due, &doomed, &urgent) != (&self.ready, &self.due, &self.doomed, &self.urgent)
             || (leased, minted) != (self.leased, self.minted)
         {
             found(Promise::J2, "an index disagrees with the stages it was derived from".to_owned());

@@ -8,10 +8,11 @@ use crate::domain::{
     invariant::Breach,
     liveform::Query,
     order::Attempt,
+    paging::Cursor,
     pause::Activity,
     seal::Salt,
-    time::Timestamp,
-    token::{ClosedLease, Decision, Grant, Lease, Request},
+    submission::Fact,
+    token::{ClosedLease, Grant, Lease, Request},
 };
 
 /// What somebody wants of the pool, or what came to be known. Closed on purpose.
@@ -26,6 +27,27 @@ pub enum Command {
         sequence: Sequence,
         owner: Option<Owner>,
         request: Option<Request>,
+    },
+    /// The link is to be dead as soon as possible. `owner` is `None` for an admin.
+    Revoke {
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+    },
+    /// The same for many, on an admin's word; those that have closed meanwhile stay as they are.
+    RevokeAll {
+        sequences: Vec<Sequence>,
+    },
+    /// The link of a lease that has closed is to be dead as soon as possible.
+    Hasten {
+        sequence: Sequence,
+    },
+    /// Another token for the same wish, and the first one revoked, in one step.
+    Replace {
+        sequence: Sequence,
+        owner: Option<Owner>,
+        request: Option<Request>,
+        ttl: Duration,
     },
     /// ARGOS told something about a token. `line` is the token's line of history, where it has one.
     Fact {
@@ -46,10 +68,25 @@ pub enum Command {
     Withdraw {
         orders: Vec<OrderId>,
     },
-    /// A deletion came to its end; `done` only if every id of it is gone for certain.
+    /// A deletion came to its end; `done` only if every id of it is gone for certain. `lines`: the
+    /// lines of history of those whose end somebody waits for.
     Deleted {
         sequences: Vec<Sequence>,
         done: bool,
+        lines: Vec<ClosedLease>,
+    },
+    /// ARGOS is to be asked about a submission that could not be bound to a lease.
+    Ask {
+        submission: SubmissionId,
+    },
+    /// ARGOS was asked about a submission.
+    Answered {
+        submission: SubmissionId,
+        answer: Answer,
+    },
+    /// A page of submissions was looked through; `next` is where the next one begins.
+    Surveyed {
+        next: Option<Cursor>,
     },
     /// ARGOS was asked how many ids it holds. `overlapped` by a call of ours, the number says nothing
     /// about others' ids.
@@ -94,27 +131,23 @@ pub enum Command {
     Sweep,
 }
 
+/// What came of asking about a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was bound to a lease of ours.
+    Ours,
+    /// It belongs to nobody we know, or is gone.
+    Stranger,
+    /// No answer, or none that tells.
+    Nothing,
+}
+
 /// One lease, as a caller wants it.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub grant: Grant,
     pub ttl: Duration,
     pub query: Query,
-}
-
-/// What ARGOS told about a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
-    pub kind: FactKind,
-    /// The earliest of ARGOS's own time and our receipt.
-    pub at: Timestamp,
-    pub submission: Option<SubmissionId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FactKind {
-    Started,
-    Decided(Decision),
 }
 
 /// What a command came to. Held until what it rests on is durable (J1).
@@ -127,10 +160,24 @@ pub enum Reply {
     Closed(Box<ClosedLease>),
     /// Closed earlier; the line must be read from history.
     Past(Sequence),
-    /// Whether the fact changed anything.
-    Fact {
-        news: bool,
-    },
+    Fact(Heard),
+}
+
+/// What became of a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It changed something.
+    News,
+    /// Known already: a duplicate, or older than what is known.
+    Known,
+    /// About a token of ours that was forgotten long ago.
+    TooLate,
+    /// About no token of this ledger.
+    Foreign,
+    /// ARGOS must be asked whom it is about.
+    Asked,
+    /// It names nothing to find anybody by.
+    Unnamed,
 }
 
 /// One lease of an answer.

@@ -14,7 +14,7 @@ use crate::domain::{
     order::{Attempt, OrderState},
     pause::{Activity, Pause},
     time::Timestamp,
-    token::{Doom, DoomCause, Stage, Token},
+    token::{ClosedLease, Doom, DoomCause, Stage, Token},
 };
 
 /// What a command comes to: events to apply, and the answer to hold until they are durable.
@@ -38,6 +38,14 @@ impl Pool {
             Command::Release { sequence, owner, request } => {
                 self.release(*sequence, owner.as_ref(), *request, now)
             }
+            Command::Revoke { sequence, owner, request } => {
+                self.revoke(*sequence, owner.as_ref(), *request, now)
+            }
+            Command::RevokeAll { sequences } => Ok(Verdict::done(self.revoke_all(sequences, now))),
+            Command::Hasten { sequence } => Ok(Verdict::done(self.hasten(*sequence, now))),
+            Command::Replace { sequence, owner, request, ttl } => {
+                self.replace(*sequence, owner.as_ref(), *request, *ttl, now)
+            }
             Command::Fact { sequence, fact, line } => {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))
             }
@@ -50,14 +58,26 @@ impl Pool {
                 let withdrawn = |order: &OrderId| self.attempted(*order, Attempt::TooMany, now);
                 Ok(Verdict::done(orders.iter().flat_map(withdrawn).collect()))
             }
-            Command::Deleted { sequences, done: true } => {
+            Command::Ask { submission } => {
+                let submission = submission.clone();
+                Ok(Verdict::done(vec![Event::Asked { submission, at: now }]))
+            }
+            Command::Answered { submission, answer } => {
+                let (submission, answer) = (submission.clone(), *answer);
+                Ok(Verdict::done(vec![Event::Answered { submission, answer, at: now }]))
+            }
+            Command::Surveyed { next } => {
+                Ok(Verdict::done(vec![Event::Surveyed { next: next.clone() }]))
+            }
+            Command::Deleted { sequences, done: true, lines } => {
                 let deleted = Event::Deleted { sequences: sequences.clone() };
+                let dead = lines.iter().filter_map(|line| link_dead(line, now));
                 let doubted = sequences.iter().any(|sequence| self.doubts_doomed(*sequence));
                 // What was taken for foreign may have been these.
                 let again = (doubted && self.foreign > 0).then_some(Event::CountWanted { at: now });
-                Ok(Verdict::done([deleted].into_iter().chain(again).collect()))
+                Ok(Verdict::done([deleted].into_iter().chain(dead).chain(again).collect()))
             }
-            Command::Deleted { sequences, done: false } => {
+            Command::Deleted { sequences, done: false, .. } => {
                 let sequences = sequences.clone();
                 Ok(Verdict::done(vec![Event::DeletionFailed { sequences, at: now }]))
             }
@@ -167,16 +187,17 @@ impl Pool {
             .filter_map(|sequence| self.tokens.get(sequence))
             .take_while(|token| !self.outlives(token, now, Duration::ZERO))
             .map(|token| {
-                let doom =
-                    Doom { cause: DoomCause::Aged, since: now, not_before: now, attempts: 0 };
-                Event::Aged { sequence: token.sequence, doom }
+                Event::Aged { sequence: token.sequence, doom: Doom::new(DoomCause::Aged, now, now) }
             });
-        ripe.take(1).chain(ended).chain(aged).take(SWEEP_MAX).collect()
+        let due = self.outcomes.survey_due(&self.policy).is_some_and(|at| at <= now);
+        let survey = due.then(|| Event::SurveyBegan { days: self.survey_days(now), at: now });
+        ripe.take(1).chain(survey).chain(ended).chain(aged).take(SWEEP_MAX).collect()
     }
 
     /// Whether a sweep would find anything.
     pub fn sweep_due(&self, now: Timestamp) -> bool {
         self.due.first().is_some_and(|(at, _)| *at <= now)
+            || self.outcomes.survey_due(&self.policy).is_some_and(|at| at <= now)
             || self
                 .orders
                 .values()
@@ -187,6 +208,12 @@ impl Pool {
                 .and_then(|sequence| self.tokens.get(sequence))
                 .is_some_and(|token| !self.outlives(token, now, Duration::ZERO))
     }
+}
+
+/// The line of a lease whose token is deleted, if its link was alive until then.
+fn link_dead(line: &ClosedLease, now: Timestamp) -> Option<Event> {
+    let alive = line.link_dead.is_none_or(|dead| dead > now);
+    alive.then(|| Event::LinkDead { line: ClosedLease { link_dead: Some(now), ..line.clone() } })
 }
 
 /// How long a token waits after a failed deletion: ten seconds, doubling to ten minutes.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ids::{OrderId, Sequence},
+    ids::{OrderId, Sequence, SubmissionId},
     invariant::Breach,
     order::{Doubt, Order},
+    paging::{Cursor, Days},
     pause::{Activity, Pause},
     time::Timestamp,
-    token::{ClosedLease, Decision, Doom, Lease, Started, Token},
+    token::{ClosedLease, Decision, Doom, Lease, Token},
 };
 
-use super::{Count, KeyCheck};
+use super::{Answer, Count, KeyCheck};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -51,9 +52,12 @@ pub enum Event {
         sequence: Sequence,
         lease: Arc<Lease>,
     },
-    Started {
+    /// ARGOS told something about an open lease that leaves it open.
+    Told {
         sequence: Sequence,
-        started: Started,
+        lease: Arc<Lease>,
+        /// It is the first sign of use.
+        started: bool,
     },
     Closed {
         line: ClosedLease,
@@ -64,6 +68,17 @@ pub enum Event {
         line: ClosedLease,
         /// What ARGOS decided, where that is not what was known before.
         decided: Option<Decision>,
+    },
+    /// A doomed token is deleted sooner, because somebody waits for its link to be dead, or later,
+    /// because somebody is on the page.
+    Rescheduled {
+        sequence: Sequence,
+        not_before: Timestamp,
+        urgent: bool,
+    },
+    /// The link is dead for certain: the line, with the time, stands in place of the older one.
+    LinkDead {
+        line: ClosedLease,
     },
     /// A Ready token is rotated out.
     Aged {
@@ -108,5 +123,25 @@ pub enum Event {
     },
     ExtraOrdered {
         tokens: u32,
+    },
+    /// ARGOS is to be asked about a submission.
+    Asked {
+        submission: SubmissionId,
+        at: Timestamp,
+    },
+    /// ARGOS was asked about a submission.
+    Answered {
+        submission: SubmissionId,
+        answer: Answer,
+        at: Timestamp,
+    },
+    /// The submissions of these days are looked through.
+    SurveyBegan {
+        days: Days,
+        at: Timestamp,
+    },
+    /// A page of them was.
+    Surveyed {
+        next: Option<Cursor>,
     },
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Changes, KeyCheck, Policy, Pool, Remembered};
+use super::{Changes, KeyCheck, Policy, Pool, Remembered, Unfinished, outcomes::Outcomes};
 use crate::domain::{
     ids::{Revision, Sequence},
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, RequestKey, Seal},
     time::Timestamp,
-    token::Token,
+    token::{Stage, Token},
 };
 
 /// What was durable.
@@ -23,6 +23,7 @@ pub struct Restored {
     pub pauses: Vec<(Activity, Pause)>,
     /// Requests of closed leases: key, digest, sequence, time of closing.
     pub requests: Vec<(RequestKey, Digest, Sequence, Timestamp)>,
+    pub unfinished: Vec<Unfinished>,
 }
 
 impl Pool {
@@ -42,6 +43,7 @@ impl Pool {
             ready: BTreeSet::new(),
             due: BTreeSet::new(),
             doomed: BTreeSet::new(),
+            urgent: BTreeSet::new(),
             leased: 0,
             minted: 0,
             count: None,
@@ -52,6 +54,7 @@ impl Pool {
             key_check: KeyCheck::Open { missing: 0 },
             extra: 0,
             breaches: Vec::new(),
+            outcomes: Outcomes::default(),
             changes: Changes::default(),
         };
         for (key, digest, sequence, closed) in restored.requests {
@@ -59,7 +62,16 @@ impl Pool {
         }
         for token in restored.tokens {
             pool.index(token.sequence, &token.stage);
+            if let Stage::Leased(lease) = &token.stage {
+                pool.outcomes.opened(token.sequence, lease, &pool.policy, now);
+                let names = pool.names(&lease.submissions);
+                pool.outcomes.told(token.sequence, names);
+            }
             pool.tokens.insert(token.sequence, token);
+        }
+        for unfinished in restored.unfinished {
+            let names = unfinished.submissions.iter().map(|it| pool.seal.name(it)).collect();
+            pool.outcomes.restored(unfinished, names, &pool.policy, now);
         }
         for mut order in restored.orders {
             order.state = reopened(&pool.policy, &order.state, now);

@@ -1,12 +1,13 @@
 //! The work the state calls for, and the moment it next changes by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{KeyCheck, Pool};
 use crate::domain::{
-    ids::{OrderId, Sequence, TokenId},
+    ids::{OrderId, Revision, Sequence, SubmissionId, TokenId},
     limits::{PURGE_LINGER, TOKENS_PER_CALL_MAX},
     order::OrderState,
+    paging::{Cursor, Days},
     pause::Activity,
     time::Timestamp,
     token::{Doom, Stage},
@@ -29,6 +30,15 @@ pub enum Effect {
     Find {
         sequence: Sequence,
     },
+    /// Look through one page of the submissions of these days.
+    Survey {
+        days: Days,
+        cursor: Option<Cursor>,
+    },
+    /// Look one submission up.
+    Ask {
+        submission: SubmissionId,
+    },
 }
 
 /// Calls that have left and not come back. They outlive the pool they were asked of: at most one
@@ -39,6 +49,9 @@ pub struct UnderWay {
     pub deletions: BTreeSet<Sequence>,
     pub deletion_calls: u32,
     pub finding: bool,
+    pub surveying: bool,
+    /// Submissions that ARGOS is asked about, with the last commit before the question left.
+    pub asking: BTreeMap<SubmissionId, Revision>,
     counting: Option<Overlap>,
 }
 
@@ -52,6 +65,8 @@ impl UnderWay {
             + self.deletion_calls
             + u32::from(self.counting.is_some())
             + u32::from(self.finding)
+            + u32::from(self.surveying)
+            + u32::try_from(self.asking.len()).unwrap_or(u32::MAX)
     }
 
     pub fn begin_count(&mut self) {
@@ -84,6 +99,8 @@ impl Pool {
     /// carry.
     pub fn outstanding(&self, now: Timestamp, under_way: &UnderWay, batch: u32) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // Neither changes anything over there, so they wait for nothing else.
+        self.inquiries(now, under_way, &mut effects);
         if let KeyCheck::Open { missing } = self.key_check
             && !under_way.finding
             && let Some(sequence) = self.ready.iter().nth(missing as usize)
@@ -183,7 +200,8 @@ impl Pool {
         });
         let cap = self.cap_reached.map(|reached| reached.until);
         let count = self.count_wanted.map(|since| since.plus(COUNT_PATIENCE));
-        [lease, aged, doomed, linger, cap, count]
+        let inquiry = self.outcomes.next(&self.policy);
+        [lease, aged, doomed, linger, cap, count, inquiry]
             .into_iter()
             .flatten()
             .chain(orders)
@@ -228,6 +246,20 @@ impl Pool {
         }
     }
 
+    fn inquiries(&self, now: Timestamp, under_way: &UnderWay, effects: &mut Vec<Effect>) {
+        if let Some((days, cursor)) = self.outcomes.survey_page()
+            && !under_way.surveying
+        {
+            effects.push(Effect::Survey { days, cursor: cursor.cloned() });
+        }
+        let calls = self.policy.refill.calls_in_flight() as usize;
+        let free = calls.saturating_sub(under_way.asking.len());
+        let questions = self.outcomes.open_questions(now);
+        let questions = questions.filter(|submission| !under_way.asking.contains_key(*submission));
+        let asked = questions.take(free).cloned();
+        effects.extend(asked.map(|submission| Effect::Ask { submission }));
+    }
+
     fn deletions(
         &self,
         now: Timestamp,
@@ -240,9 +272,13 @@ impl Pool {
         }
         let mut calls =
             self.policy.refill.calls_in_flight().saturating_sub(under_way.deletion_calls);
+        // Whoever waits for a link to be dead is served first, and what else is due fills the call.
+        let first = self.urgent.range(..=(now, Sequence::MAX));
+        let rest = self.doomed.range(..=(now, Sequence::MAX));
+        let rest = rest.filter(|at| !self.urgent.contains(at));
         let mut sequences = Vec::new();
         let mut patient = true;
-        for (due, sequence) in self.doomed.range(..=(now, Sequence::MAX)) {
+        for (due, sequence) in first.chain(rest) {
             if calls == 0 {
                 return;
             }
@@ -250,13 +286,13 @@ impl Pool {
                 continue;
             }
             let Some(token) = self.tokens.get(sequence) else { continue };
-            let Stage::Doomed(Doom { attempts, .. }) = &token.stage else { continue };
+            let Stage::Doomed(Doom { attempts, urgent, .. }) = &token.stage else { continue };
             if *attempts >= DELETED_ALONE_AFTER {
                 calls -= 1;
                 effects.push(Effect::Delete { sequences: vec![*sequence] });
                 continue;
             }
-            patient &= now.since(*due) < PURGE_LINGER;
+            patient &= !urgent && now.since(*due) < PURGE_LINGER;
             sequences.push(*sequence);
             if sequences.len() >= batch as usize {
                 calls -= 1;

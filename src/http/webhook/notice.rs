@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::domain::{
     ids::{SubmissionId, TokenId},
-    pool::{Fact, FactKind},
+    submission::{Fact, FactKind, Marks, Report},
     time::Timestamp,
     token::Decision,
 };
@@ -13,10 +13,7 @@ use crate::domain::{
 /// What a webhook comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Notice {
-    Fact {
-        token: TokenId,
-        fact: Fact,
-    },
+    Report(Report),
     /// It moves no token.
     Unrelated,
     /// It would move a token and names none.
@@ -155,7 +152,8 @@ fn notice(trigger: Trigger, body: &Value, now: Timestamp) -> Notice {
     let submission = body["submission_id"].as_str().unwrap_or_default();
     let at = told.as_str().and_then(timestamp).map_or(now, |told| told.min(now));
     let submission = SubmissionId::parse(submission).ok();
-    Notice::Fact { token, fact: Fact { kind, at, submission } }
+    let fact = Fact { kind, at, submission, updated: None, asked: false };
+    Notice::Report(Report { token: Some(token), marks: Marks::default(), fact })
 }
 
 fn decided_at(result: &Value) -> &Value {
@@ -182,9 +180,9 @@ mod tests {
 
     fn fact_of(body: &str) -> Fact {
         let (_, notice) = read(body.as_bytes(), NOW);
-        let Notice::Fact { token, fact } = notice else { panic!("no fact: {notice:?}") };
-        assert_eq!(token.expose(), "kyc-000000000001a");
-        fact
+        let Notice::Report(report) = notice else { panic!("no report: {notice:?}") };
+        assert_eq!(report.token.unwrap().expose(), "kyc-000000000001a");
+        report.fact
     }
 
     #[test]

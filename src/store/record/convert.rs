@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    DecidedRecord, DoomRecord, DoubtRecord, GrantRecord, IdentityRecord, LeaseRecord, LineRecord,
-    OpenRecord, OrderRecord, OrderStateRecord, PauseRecord, RecordError, RequestRecord,
-    StageRecord, StartedRecord, TokenRecord,
+    DoomRecord, DoubtRecord, GrantRecord, IdentityRecord, LeaseRecord, LineRecord, OpenRecord,
+    OrderRecord, OrderStateRecord, PauseRecord, RecordError, RequestRecord, StageRecord,
+    StartedRecord, SubmissionRecord, TokenRecord, ToldRecord,
 };
 use crate::domain::{
     ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
@@ -13,9 +13,9 @@ use crate::domain::{
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
     time::Timestamp,
+    submission::{Said, Submission, Submissions, Told},
     token::{
-        ClosedLease, Decided, Decision, Doom, DoomCause, Ending, Grant, Holder, Lease, Request,
-        Stage, Started, Token,
+        ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Started, Token,
     },
 };
 
@@ -69,6 +69,11 @@ impl From<&Lease> for LeaseRecord {
             started: lease.started.as_ref().map(Into::into),
             grant,
             url,
+            expires: lease.expires.map(Timestamp::as_millis),
+            submissions: lease.submissions.iter().map(Into::into).collect(),
+            vanished: lease.vanished.map(Timestamp::as_millis),
+            replaces: lease.replaces.map(Sequence::get),
+            correlated: lease.correlated,
         }
     }
 }
@@ -80,7 +85,12 @@ impl TryFrom<LeaseRecord> for Lease {
         Ok(Self {
             issued: time(record.issued),
             deadline: time(record.deadline),
-            started: record.started.map(TryInto::try_into).transpose()?,
+            expires: record.expires.map(time),
+            started: record.started.map(Into::into),
+            submissions: submissions(record.submissions)?,
+            vanished: record.vanished.map(time),
+            replaces: record.replaces.map(sequence).transpose()?,
+            correlated: record.correlated,
             holder: match record.grant {
                 Some(grant) => Holder::Caller { grant: grant.try_into()?, url: record.url.into() },
                 None => Holder::Presumed,
@@ -139,20 +149,42 @@ impl From<&Started> for StartedRecord {
             at: started.at.as_millis(),
             entry_ends: started.entry_ends.as_millis(),
             session_ends: started.session_ends.as_millis(),
-            submission: started.submission.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
 }
 
-impl TryFrom<StartedRecord> for Started {
-    type Error = RecordError;
-
-    fn try_from(record: StartedRecord) -> Converted<Self> {
-        Ok(Self {
+impl From<StartedRecord> for Started {
+    fn from(record: StartedRecord) -> Self {
+        Self {
             at: time(record.at),
             entry_ends: time(record.entry_ends),
             session_ends: time(record.session_ends),
-            submission: record.submission.map(|id| SubmissionId::parse(&id)).transpose()?,
+        }
+    }
+}
+
+impl From<&Submission> for SubmissionRecord {
+    fn from(submission: &Submission) -> Self {
+        let told = |told: Told| ToldRecord {
+            at: told.at.as_millis(),
+            said: u32::from(told.said.bits()),
+        };
+        Self {
+            id: submission.id.as_ref().map(|id| id.as_str().to_owned()),
+            dated: submission.dated.map(told),
+            undated: submission.undated.map(told),
+        }
+    }
+}
+
+impl TryFrom<SubmissionRecord> for Submission {
+    type Error = RecordError;
+
+    fn try_from(record: SubmissionRecord) -> Converted<Self> {
+        Ok(Self {
+            id: record.id.map(|id| SubmissionId::parse(&id)).transpose()?,
+            dated: record.dated.map(told).transpose()?,
+            undated: record.undated.map(told).transpose()?,
         })
     }
 }
@@ -164,10 +196,12 @@ impl From<&Doom> for DoomRecord {
                 DoomCause::Cancelled => 1,
                 DoomCause::Aged => 2,
                 DoomCause::LeaseClosed => 3,
+                DoomCause::Vanished => 4,
             },
             since: doom.since.as_millis(),
             not_before: doom.not_before.as_millis(),
             attempts: doom.attempts,
+            urgent: doom.urgent,
         }
     }
 }
@@ -181,11 +215,13 @@ impl TryFrom<DoomRecord> for Doom {
                 1 => DoomCause::Cancelled,
                 2 => DoomCause::Aged,
                 3 => DoomCause::LeaseClosed,
+                4 => DoomCause::Vanished,
                 number => return Err(RecordError::Newer { what: "doom cause", number }),
             },
             since: time(record.since),
             not_before: time(record.not_before),
             attempts: record.attempts,
+            urgent: record.urgent,
         })
     }
 }
@@ -283,17 +319,17 @@ impl From<&ClosedLease> for LineRecord {
                 Ending::Expired => 2,
                 Ending::Lapsed => 3,
                 Ending::Released => 4,
+                Ending::Revoked => 5,
+                Ending::Replaced => 6,
             },
-            decided: line.decided.map(|decided| DecidedRecord {
-                decision: match decided.decision {
-                    Decision::Pending => 1,
-                    Decision::Rejected => 2,
-                    Decision::Approved => 3,
-                },
-                at: decided.at.as_millis(),
-            }),
             grant: line.grant.as_ref().map(Into::into),
             closer: line.closer.as_ref().map(Into::into),
+            submissions: line.submissions.iter().map(Into::into).collect(),
+            vanished: line.vanished.map(Timestamp::as_millis),
+            link_dead: line.link_dead.map(Timestamp::as_millis),
+            replaces: line.replaces.map(Sequence::get),
+            replaced_by: line.replaced_by.map(Sequence::get),
+            correlated: line.correlated,
         }
     }
 }
@@ -307,18 +343,25 @@ impl TryFrom<LineRecord> for ClosedLease {
             revision: Revision(record.revision),
             issued: time(record.issued),
             deadline: time(record.deadline),
-            started: record.started.map(TryInto::try_into).transpose()?,
+            started: record.started.map(Into::into),
             closed: time(record.closed),
             ending: match record.ending {
                 1 => Ending::Decided,
                 2 => Ending::Expired,
                 3 => Ending::Lapsed,
                 4 => Ending::Released,
+                5 => Ending::Revoked,
+                6 => Ending::Replaced,
                 number => return Err(RecordError::Newer { what: "ending", number }),
             },
-            decided: record.decided.map(decided).transpose()?,
             grant: record.grant.map(TryInto::try_into).transpose()?,
             closer: record.closer.map(TryInto::try_into).transpose()?,
+            submissions: submissions(record.submissions)?,
+            vanished: record.vanished.map(time),
+            link_dead: record.link_dead.map(time),
+            replaces: record.replaces.map(sequence).transpose()?,
+            replaced_by: record.replaced_by.map(sequence).transpose()?,
+            correlated: record.correlated,
         })
     }
 }
@@ -347,14 +390,15 @@ impl TryFrom<IdentityRecord> for LedgerIdentity {
     }
 }
 
-fn decided(record: DecidedRecord) -> Converted<Decided> {
-    let decision = match record.decision {
-        1 => Decision::Pending,
-        2 => Decision::Rejected,
-        3 => Decision::Approved,
-        number => return Err(RecordError::Newer { what: "decision", number }),
-    };
-    Ok(Decided { decision, at: time(record.at) })
+fn submissions(records: Vec<SubmissionRecord>) -> Converted<Submissions> {
+    let submissions: Converted<Vec<_>> = records.into_iter().map(TryInto::try_into).collect();
+    Ok(Submissions::restored(submissions?))
+}
+
+fn told(record: ToldRecord) -> Converted<Told> {
+    let newer = || RecordError::Newer { what: "decision", number: record.said.cast_signed() };
+    let bits = u8::try_from(record.said).map_err(|_| newer())?;
+    Ok(Told { at: time(record.at), said: Said::from_bits(bits).ok_or_else(newer)? })
 }
 
 pub(in crate::store) fn sequence(number: u64) -> Converted<Sequence> {

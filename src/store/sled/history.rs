@@ -6,7 +6,7 @@
 //! open and the sweep of old lines read those, and only the stretches that matter.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -16,8 +16,13 @@ use sled::Tree;
 
 use super::{LINES_PER_BLOCK, database::put};
 use crate::{
-    domain::{ids::Sequence, time::Timestamp, token::ClosedLease},
-    port::{LedgerError, PastRequest},
+    domain::{
+        ids::{Revision, Sequence},
+        pool::Unfinished,
+        time::Timestamp,
+        token::ClosedLease,
+    },
+    port::{LedgerError, PastRequest, Resumable},
     store::{
         past_requests,
         record::{LineBlockRecord, LineRecord, SpanRecord},
@@ -103,6 +108,34 @@ impl Shelf {
     }
 }
 
+// What watchers ask.
+impl Shelf {
+    pub(super) fn lines_of(
+        &self,
+        sequences: Vec<Sequence>,
+    ) -> Result<Vec<ClosedLease>, LedgerError> {
+        let sequences: BTreeSet<_> = sequences.into_iter().collect();
+        let lines = sequences.into_iter().map(|sequence| self.line(sequence));
+        lines.filter_map(Result::transpose).collect()
+    }
+
+    pub(super) fn lines_changed(
+        &self,
+        after: Revision,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<ClosedLease>, LedgerError> {
+        let mut lines = self.lines(from, usize::MAX)?;
+        lines.retain(|line| line.revision > after);
+        lines.truncate(limit);
+        Ok(lines)
+    }
+
+    pub(super) fn resumable(&self) -> Resumable {
+        Resumable::default()
+    }
+}
+
 // What the committer does.
 impl Shelf {
     /// Gives readers the trees of an open database.
@@ -160,16 +193,22 @@ impl Shelf {
         Ok(())
     }
 
-    /// Requests of leases that closed at or after a moment.
-    pub(super) fn past_requests(&self, after: Timestamp) -> Result<Vec<PastRequest>, Fault> {
+    /// Requests of leases that closed at or after a moment, and those of which ARGOS may have more to
+    /// tell.
+    pub(super) fn remembered(
+        &self,
+        after: Timestamp,
+    ) -> Result<(Vec<PastRequest>, Vec<Unfinished>), Fault> {
         let (trees, recent) = {
             let view = self.lock();
             (view.trees()?, view.recent.clone())
         };
-        let mut requests = Vec::new();
+        let (mut requests, mut unfinished) = (Vec::new(), Vec::new());
         let mut remember = |line: LineRecord| -> Result<(), Fault> {
             if line.closed >= after.as_millis() {
-                requests.extend(past_requests(&line.try_into()?));
+                let line = line.try_into()?;
+                requests.extend(past_requests(&line));
+                unfinished.extend(Unfinished::of(&line));
             }
             Ok(())
         };
@@ -185,7 +224,7 @@ impl Shelf {
             }
         }
         recent.into_values().try_for_each(remember)?;
-        Ok(requests)
+        Ok((requests, unfinished))
     }
 
     /// Begins to drop what closed before a moment, and the lowest sequences beyond `lines_max`. Only

@@ -351,6 +351,7 @@ impl Project {
         orders.sort_unstable_by_key(|order| order.id);
         let pauses = self.head.pauses.iter().cloned().map(TryInto::try_into);
         let mark = self.mark();
+        let (requests, unfinished) = self.shelf.remembered(remember_after)?;
         Ok(Opened {
             identity,
             epoch: self.head.epoch,
@@ -361,7 +362,8 @@ impl Project {
             tokens,
             orders,
             pauses: pauses.collect::<Result<_, RecordError>>()?,
-            requests: self.shelf.past_requests(remember_after)?,
+            requests,
+            unfinished,
             suspect_below: None,
         })
     }

@@ -4,9 +4,10 @@ use super::{Verdict, leases::closed};
 use crate::domain::{
     ids::{OrderId, Sequence},
     invariant::{Breach, Promise},
-    pool::{Event, Fact, FactKind, Pool, Reply},
+    pool::{Event, Heard, Pool, Reply},
+    submission::{Fact, FactKind},
     time::Timestamp,
-    token::{ClosedLease, Decided, Ending, Holder, Lease, Stage, Started},
+    token::{ClosedLease, Doom, DoomCause, Ending, Lease, Stage, Started},
 };
 
 impl Pool {
@@ -17,17 +18,29 @@ impl Pool {
         line: Option<&ClosedLease>,
         now: Timestamp,
     ) -> Verdict {
-        let events = match self.tokens.get(&sequence).map(|token| &token.stage) {
-            Some(Stage::Leased(lease)) => self.fact_of_open(sequence, lease, fact, now),
-            Some(Stage::Minted { .. } | Stage::Ready { .. }) => {
+        let stage = self.tokens.get(&sequence).map(|token| &token.stage);
+        let events = match (stage, line) {
+            (Some(Stage::Leased(lease)), _) => self.fact_of_open(sequence, lease, fact, now),
+            (Some(Stage::Minted { .. } | Stage::Ready { .. }), _) => {
                 self.fact_before_lease(sequence, fact, now)
             }
-            Some(Stage::Doomed(_)) | None => {
-                line.and_then(|line| self.fact_of_closed(line, fact)).into_iter().collect()
+            (stage @ (Some(Stage::Doomed(_)) | None), Some(line)) => {
+                let doom = stage.and_then(|stage| match stage {
+                    Stage::Doomed(doom) => Some(doom),
+                    Stage::Minted { .. } | Stage::Ready { .. } | Stage::Leased(_) => None,
+                });
+                self.fact_of_closed(line, doom, fact)
+            }
+            (Some(Stage::Doomed(doom)), None) if doom.cause != DoomCause::LeaseClosed => {
+                // Never leased, on its way out, and yet somebody uses it.
+                if is_use(fact) { vec![self.used_unleased(sequence)] } else { Vec::new() }
+            }
+            (Some(Stage::Doomed(_)) | None, None) => {
+                return Verdict { events: Vec::new(), reply: Reply::Fact(Heard::TooLate) };
             }
         };
-        let reply = Reply::Fact { news: !events.is_empty() };
-        Verdict { events, reply }
+        let heard = if events.is_empty() { Heard::Known } else { Heard::News };
+        Verdict { events, reply: Reply::Fact(heard) }
     }
 
     fn fact_of_open(
@@ -37,66 +50,87 @@ impl Pool {
         fact: &Fact,
         now: Timestamp,
     ) -> Vec<Event> {
-        let started = self.earliest(lease.started.as_ref(), fact);
-        match fact.kind {
-            FactKind::Started if lease.started.as_ref() == Some(&started) => Vec::new(),
-            FactKind::Started => vec![Event::Started { sequence, started }],
-            FactKind::Decided(decision) => {
-                let mut line = closed(sequence, lease, Ending::Decided, now);
-                line.started = Some(started);
-                line.decided = Some(Decided { decision, at: fact.at });
-                let doom = self.doom_of_lease(lease, self.policy.decided_grace, now);
-                vec![Event::Closed { line, doom }]
-            }
+        let told = Lease {
+            started: self.first_use(lease.started, fact),
+            submissions: lease.submissions.with(fact),
+            expires: earlier(lease.expires, expiry(fact)),
+            ..lease.clone()
+        };
+        if told.submissions.decided().is_some() {
+            let line = closed(sequence, &told, Ending::Decided, now);
+            let doom = self.doom_of_lease(lease, self.policy.decided_grace, now);
+            return vec![Event::Closed { line, doom }];
         }
+        if told == *lease {
+            return Vec::new();
+        }
+        let started = lease.started.is_none() && told.started.is_some();
+        vec![Event::Told { sequence, lease: told.into(), started }]
     }
 
-    /// Somebody uses a token that we never handed out: it may have been shown, and by whom we cannot
-    /// know (L1, L2).
+    /// ARGOS speaks of a token that we never handed out: it may have been shown, and by whom we cannot
+    /// know (L1, L2). That it will expire is no sign of use and no breach: ARGOS may count from its
+    /// registration.
     fn fact_before_lease(&self, sequence: Sequence, fact: &Fact, now: Timestamp) -> Vec<Event> {
-        let lease = Lease { started: Some(self.earliest(None, fact)), ..self.presumed(now) };
-        let evidence =
-            format!("ARGOS reports the use of sequence {}, which was not leased", sequence.get());
-        let breach = Breach { promise: Promise::L1, evidence };
+        let lease = self.presumed(now);
         let leased = Event::Leased { sequence, lease: lease.clone().into() };
-        let mut events = vec![Event::Breached { breach }, leased];
+        let mut events = Vec::new();
+        if is_use(fact) {
+            events.push(self.used_unleased(sequence));
+        }
+        events.push(leased);
         // Nothing of its order may be left to register.
         let order = self.last_of_its_order(sequence);
         events.extend(order.map(|order| Event::OrderDropped { order }));
-        if let FactKind::Decided(_) = fact.kind {
-            events.extend(self.fact_of_open(sequence, &lease, fact, now));
-        }
+        events.extend(self.fact_of_open(sequence, &lease, fact, now));
         events
     }
 
-    fn fact_of_closed(&self, line: &ClosedLease, fact: &Fact) -> Option<Event> {
+    fn fact_of_closed(&self, line: &ClosedLease, doom: Option<&Doom>, fact: &Fact) -> Vec<Event> {
         let mut merged = line.clone();
-        merged.started = Some(self.earliest(line.started.as_ref(), fact));
-        if let FactKind::Decided(decision) = fact.kind {
-            merged.decided = Some(match line.decided {
-                Some(known) if known.decision == decision => {
-                    Decided { decision, at: known.at.min(fact.at) }
-                }
-                Some(known) if !decision.supersedes(known.decision) => known,
-                Some(_) | None => Decided { decision, at: fact.at },
-            });
+        merged.started = self.first_use(line.started, fact);
+        merged.submissions = line.submissions.with(fact);
+        merged.link_dead = earlier(line.link_dead, expiry(fact));
+        if let Some(started) = merged.started {
+            merged.link_dead = earlier(merged.link_dead, Some(started.entry_ends));
         }
-        let decision = |line: &ClosedLease| line.decided.map(|decided| decided.decision);
+        if merged == *line {
+            return Vec::new();
+        }
+        let decision = |line: &ClosedLease| line.decided().map(|decided| decided.decision);
         let decided = decision(&merged).filter(|new| decision(line) != Some(*new));
-        (merged != *line).then_some(Event::LateFact { line: merged, decided })
+        // Whoever is on the page after all is not cut off.
+        let stays = merged.started.filter(|_| decision(&merged).is_none());
+        let later = doom.zip(stays).filter(|(doom, _)| !doom.urgent).and_then(|(doom, started)| {
+            let not_before = started.session_ends;
+            let sequence = line.sequence;
+            (doom.not_before < not_before)
+                .then_some(Event::Rescheduled { sequence, not_before, urgent: false })
+        });
+        let late = Event::LateFact { line: merged, decided };
+        [late].into_iter().chain(later).collect()
     }
 
-    /// A sign of use never moves the first use to a later time.
-    fn earliest(&self, known: Option<&Started>, fact: &Fact) -> Started {
-        let at = known.map_or(fact.at, |known| known.at.min(fact.at));
-        Started {
-            at,
-            entry_ends: at.plus(self.policy.entry_window),
-            session_ends: at.plus(self.policy.session_max),
-            submission: known
-                .and_then(|known| known.submission.clone())
-                .or_else(|| fact.submission.clone()),
+    /// A sign of use never moves the first use to a later time, and the door never opens again.
+    fn first_use(&self, known: Option<Started>, fact: &Fact) -> Option<Started> {
+        if !is_use(fact) {
+            return known;
         }
+        let at = known.map_or(fact.at, |known| known.at.min(fact.at));
+        let exhausted = (fact.kind == FactKind::Exhausted).then_some(fact.at);
+        let ends = [known.map(|known| known.entry_ends), exhausted];
+        let entry_ends = at.plus(self.policy.entry_window);
+        Some(Started {
+            at,
+            entry_ends: ends.into_iter().flatten().fold(entry_ends, Timestamp::min),
+            session_ends: at.plus(self.policy.session_max),
+        })
+    }
+
+    fn used_unleased(&self, sequence: Sequence) -> Event {
+        let number = sequence.get();
+        let evidence = format!("ARGOS reports the use of sequence {number}, which was not leased");
+        Event::Breached { breach: Breach { promise: Promise::L1, evidence } }
     }
 
     /// The order in which this token is the only one that is still Minted.
@@ -104,9 +138,23 @@ impl Pool {
         let Stage::Minted { order } = self.tokens.get(&sequence)?.stage else { return None };
         (self.ids_of_order(order).len() == 1).then_some(order)
     }
+}
 
-    pub(super) fn presumed(&self, now: Timestamp) -> Lease {
-        let deadline = now.plus(self.policy.ttl_max);
-        Lease { issued: now, deadline, started: None, holder: Holder::Presumed }
+/// Whether it shows that somebody used the token.
+fn is_use(fact: &Fact) -> bool {
+    match fact.kind {
+        FactKind::Started | FactKind::Decided(_) | FactKind::Exhausted => true,
+        FactKind::Expires(_) => false,
     }
+}
+
+fn expiry(fact: &Fact) -> Option<Timestamp> {
+    match fact.kind {
+        FactKind::Expires(at) => Some(at),
+        FactKind::Started | FactKind::Decided(_) | FactKind::Exhausted => None,
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }

@@ -50,7 +50,7 @@ impl Pool {
         let no_late_copy = unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay));
         let give_up = |not_before| Event::OrderGivenUp {
             order: id,
-            doom: Doom { cause: DoomCause::Cancelled, since: now, not_before, attempts: 0 },
+            doom: Doom::new(DoomCause::Cancelled, now, not_before),
         };
         match attempt {
             Attempt::Settled => {
