@@ -362,8 +362,8 @@ impl Pool {
         report.cause = self.suspected(&absent);
         let twice = now.since(self.listing.ended) >= self.policy.reconcile.listing_gap;
         let (gone, missing): (BTreeSet<_>, BTreeSet<_>) = absent.into_iter().partition(|at| {
-            let before = self.listing.missing.contains(at) || self.listing.braked.contains(at);
-            twice && before && !wanted.dry_run
+            let missing_before = twice && self.listing.missing.contains(at);
+            !wanted.dry_run && (missing_before || self.listing.braked.contains(at))
         });
         let ready = |at: &&Sequence| self.is_ready(**at);
         let vanished_ready = gone.iter().filter(ready).count();
