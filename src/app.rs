@@ -108,6 +108,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     let addresses = listeners.addresses(&settings).map_err(Failure::Addresses)?;
     let pools = Arc::new(Pools::new(projects.iter().map(|project| project.name.clone())));
     let metrics = Metrics::new(VERSION, option_env!("GIT_SHA").unwrap_or("unknown"));
+    metrics.watch_clock(world.clock.clone());
     let mut roster = Roster::default();
     let edges = Edges {
         settings: &settings,

@@ -106,6 +106,8 @@ pub struct Engine {
     ledger: Box<dyn Ledger>,
     supplier: Arc<dyn Supplier>,
     clock: Arc<dyn Clock>,
+    /// Steps of the clock that the pool knows of.
+    steps: u64,
     entropy: Box<dyn Entropy>,
     observer: Arc<dyn Observer>,
     vitals: Arc<Vitals>,

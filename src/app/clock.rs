@@ -11,13 +11,14 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use self::pool_time::{Change, PoolTime, Reading};
+pub use self::pool_time::Reading;
+use self::pool_time::{Change, PoolTime};
 use crate::{domain::time::Timestamp, port::Clock};
 
 /// Pool time from the clocks of this machine (T1).
 pub struct SystemClock {
     time: Mutex<PoolTime>,
-    read: fn() -> Reading,
+    read: Box<dyn Fn() -> Reading + Send + Sync>,
 }
 
 impl SystemClock {
@@ -25,8 +26,9 @@ impl SystemClock {
         Self::reading(system)
     }
 
-    fn reading(read: fn() -> Reading) -> Self {
-        Self { time: Mutex::new(PoolTime::start(read())), read }
+    /// With the clocks of another machine.
+    pub fn reading(read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
+        Self { time: Mutex::new(PoolTime::start(read())), read: Box::new(read) }
     }
 
     /// Read under the lock, so that readings arrive in their order.

@@ -34,7 +34,7 @@ const SLOWING: u32 = 2;
 
 /// Both clocks of a machine at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub struct Reading {
     /// Since the machine started, suspend included.
     pub boot: Duration,
     /// Since the Unix epoch.
