@@ -67,6 +67,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         supplier,
         clock,
         steps,
+        recorded: now,
         entropy,
         observer,
         vitals,

@@ -14,7 +14,7 @@ use argospool::{
 };
 
 use super::doubtful;
-use crate::world::{Bench, Scripted, policy, settings};
+use crate::world::{Bench, Scripted, ended, policy, settings};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -104,6 +104,33 @@ async fn after_a_day_of_downtime_hand_outs_go_on_and_nothing_goes_before_argos_a
 
     clock.told(machine.wall());
     second.until("the leases lapse", |status| status.census.leased == 0).await;
+}
+
+/// A pool that nothing happens to still knows what time it was: its restart is no downtime of hours.
+#[tokio::test(start_paused = true)]
+async fn an_idle_pool_writes_the_time_down_now_and_then_and_when_it_stops() {
+    for (idle, is_stopped) in [(3_600, false), (3_610, true)] {
+        let machine = Machine::new();
+        let ledger = Memory::default();
+        let twin = ledger.twin();
+        let first = bench(&machine.clock(), ledger, Scripted::new()).await;
+        first.filled().await;
+        tokio::time::sleep(Duration::from_secs(idle)).await;
+        let supplier = first.supplier.clone();
+        let left = machine.wall();
+        if is_stopped {
+            first.stop.cancel();
+            ended(first.running).await.unwrap();
+        } else {
+            first.crash().await;
+        }
+
+        let down = Duration::from_secs(if is_stopped { 59 } else { 29 });
+        tokio::time::sleep(down).await;
+        let clock = machine.clock();
+        let _second = bench(&clock, twin, supplier).await;
+        assert!(clock.now() >= left.plus(down), "{is_stopped}: {:?}", clock.now());
+    }
 }
 
 /// B3: a step is not time that a late copy had to arrive in.
