@@ -13,7 +13,7 @@ mod keys;
 mod policy;
 mod storage;
 
-use std::{error::Error as _, io, sync::Arc};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,9 @@ use crate::{
 
 /// What this binary is, for `status`, metrics and the first line of the log.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// ARGOS answers the first call of a start within a second, as a rule.
+const TIME_TO_AGREE: Duration = Duration::from_secs(3);
 
 /// Everything the daemon takes from outside that is no setting.
 pub struct World {
@@ -126,7 +129,12 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     // The directory is ours from here on, and nobody else's addresses are overwritten.
     addresses.write(&settings.data_dir).map_err(Failure::Addresses)?;
 
+    // Before anything is measured by it, because the first record may turn it back.
+    let last_commit = storage.last_commit(projects.iter().map(|project| &project.name)).await;
+    world.clock.continue_from(last_commit.map_err(Failure::Storage)?);
+
     let mut keys = Keys::default();
+    let mut handles = Vec::new();
     for policy::Project { name, settings: project, pool, engine } in projects {
         let counters = Arc::new(metrics.project(&name));
         let surroundings = Surroundings {
@@ -152,11 +160,13 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         let opened = Engine::open(parts).await;
         let (engine, handle) =
             opened.map_err(|source| Failure::Ledger { project: name.to_string(), source })?;
-        pools.opened(handle);
+        handles.push(handle);
         roster.start(Task::Engine, |stop| async move {
             engine.run(stop).await.map_err(|error| chain(&error))
         });
     }
+    agree_on_time(&*world.clock).await;
+    handles.into_iter().for_each(|handle| pools.opened(handle));
     let unix_socket = addresses.unix_socket.as_ref().map(|path| path.display());
     tracing::info!(
         version = VERSION,
@@ -166,6 +176,20 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         "serving"
     );
     Ok(Daemon { addresses, settings, pools, keys, roster, storage })
+}
+
+/// A lease that is given before a step of time ends too early by as much. After a long downtime ARGOS
+/// is therefore given a moment to say what time it is, while nobody is served yet; whoever has waited for
+/// a minute waits that much longer. Hand-outs begin after it in any case (T1).
+async fn agree_on_time(clock: &dyn Clock) {
+    let agreed = async {
+        while clock.in_doubt() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(TIME_TO_AGREE, agreed).await.is_err() {
+        tracing::warn!("ARGOS did not say what time it is; pool time goes on from the last commit");
+    }
 }
 
 impl Daemon {
@@ -211,7 +235,7 @@ impl Daemon {
 struct Calls(Arc<ProjectMetrics>);
 
 impl crate::argos::Observer for Calls {
-    fn called(&self, operation: Operation, result: &'static str, took: std::time::Duration) {
+    fn called(&self, operation: Operation, result: &'static str, took: Duration) {
         self.0.called(operation.as_str(), result, took);
     }
 }

@@ -298,6 +298,11 @@ pub trait Clock: Send + Sync {
     /// ARGOS's clock said so at this moment, in whole seconds and late by the way here.
     fn told(&self, _by_argos: Timestamp) {}
 
+    /// Whether the wall clock is elsewhere and ARGOS has not yet said which of the two is right.
+    fn in_doubt(&self) -> bool {
+        false
+    }
+
     /// How often time has stepped forward. A span that a step falls into was not waited for: whoever
     /// waits so that something else can happen meanwhile begins again (B3).
     fn steps(&self) -> u64 {

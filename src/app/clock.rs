@@ -59,6 +59,13 @@ impl Clock for SystemClock {
         self.with(|time, at| ((), time.told(by_argos, at)));
     }
 
+    fn in_doubt(&self) -> bool {
+        self.with(|time, at| {
+            let change = time.advance(at);
+            (time.in_doubt(), change)
+        })
+    }
+
     fn steps(&self) -> u64 {
         self.with(|time, at| {
             let change = time.advance(at);

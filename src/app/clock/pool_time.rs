@@ -99,6 +99,12 @@ impl PoolTime {
         self.steps
     }
 
+    /// As of the last advance: nobody vouches for the wall clock, and nobody for pool time.
+    pub(super) fn in_doubt(&self) -> bool {
+        let vouched = self.argos().is_some_and(|argos| argos.abs_diff(self.now) <= AGREEMENT);
+        self.course == Course::Doubt && !vouched
+    }
+
     /// Goes on to this moment: by no less than half of what the boot-time clock went.
     pub(super) fn advance(&mut self, at: Reading) -> Option<Change> {
         let passed = at.boot.saturating_sub(self.boot);

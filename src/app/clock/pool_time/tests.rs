@@ -233,6 +233,20 @@ fn a_wall_clock_that_is_a_day_ahead_at_a_restart_is_not_taken() {
 }
 
 #[test]
+fn after_a_long_downtime_time_is_in_doubt_until_argos_vouches_for_either() {
+    for by_argos in [NOON, NOON + DAY] {
+        let mut machine = Machine::with_wall(NOON + DAY);
+        machine.continue_from(NOON);
+        machine.pass(SECOND);
+        assert!(machine.time.in_doubt());
+        machine.told(NOON - DAY);
+        assert!(machine.time.in_doubt(), "that is a third opinion");
+        machine.told(by_argos);
+        assert!(!machine.time.in_doubt());
+    }
+}
+
+#[test]
 fn a_wall_clock_that_is_an_hour_back_at_a_restart_turns_nothing_back() {
     let mut machine = Machine::with_wall(NOON - HOUR);
     machine.continue_from(NOON);
