@@ -15,6 +15,7 @@ mod storage;
 
 use std::{error::Error as _, io, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use addresses::{Addresses, BindError};
@@ -28,7 +29,7 @@ use crate::{
     config::{self, LogFormat, Settings},
     domain::entropy::Entropy,
     engine::{Engine, Parts, Pools},
-    port::{Clock, LedgerError},
+    port::{Clock, LedgerError, Purpose, Supplier},
     supply,
     task::{Roster, Task},
     telemetry::{self, Metrics, ProjectMetrics},
@@ -39,6 +40,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// ARGOS answers the first call of a start within a second, as a rule.
 const TIME_TO_AGREE: Duration = Duration::from_secs(3);
+/// How often a start asks whether its first call may leave.
+const ADMIT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Everything the daemon takes from outside that is no setting.
 pub struct World {
@@ -135,6 +138,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
 
     let mut keys = Keys::default();
     let mut handles = Vec::new();
+    let mut argos: Option<Arc<dyn Supplier>> = None;
     for policy::Project { name, settings: project, pool, engine } in projects {
         let counters = Arc::new(metrics.project(&name));
         let surroundings = Surroundings {
@@ -146,6 +150,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         let supplier = supply::direct(policy::argos(&project), surroundings)
             .map_err(|source| Failure::Argos { project: name.to_string(), source })?;
         keys.add(name.clone(), supplier.clone(), &project.api_key);
+        argos.get_or_insert(supplier.clone());
         let parts = Parts {
             project: name.clone(),
             pid: project.pid,
@@ -165,7 +170,9 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
             engine.run(stop).await.map_err(|error| chain(&error))
         });
     }
-    agree_on_time(&*world.clock).await;
+    if let Some(argos) = argos {
+        agree_on_time(world.clock, argos).await;
+    }
     handles.into_iter().for_each(|handle| pools.opened(handle));
     let unix_socket = addresses.unix_socket.as_ref().map(|path| path.display());
     tracing::info!(
@@ -179,15 +186,26 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
 }
 
 /// A lease that is given before a step of time ends too early by as much. After a long downtime ARGOS
-/// is therefore given a moment to say what time it is, while nobody is served yet; whoever has waited for
-/// a minute waits that much longer. Hand-outs begin after it in any case (T1).
-async fn agree_on_time(clock: &dyn Clock) {
-    let agreed = async {
-        while clock.in_doubt() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+/// is therefore asked what time it is while nobody is served yet: its answer to any call tells. Whoever
+/// has waited for a minute waits a moment more, and hand-outs begin after it in any case (T1).
+async fn agree_on_time(clock: Arc<dyn Clock>, argos: Arc<dyn Supplier>) {
+    let began = Instant::now();
+    // A task of its own, because a call that was admitted is heard to its end.
+    let asked = tokio::spawn({
+        let clock = clock.clone();
+        async move {
+            while clock.in_doubt() && began.elapsed() < TIME_TO_AGREE {
+                // The largest share of the budget: the others are empty for seconds after a start.
+                if argos.admit(Purpose::Refill).is_ok() {
+                    let _ = argos.count().await;
+                    return;
+                }
+                tokio::time::sleep(ADMIT_INTERVAL).await;
+            }
         }
-    };
-    if tokio::time::timeout(TIME_TO_AGREE, agreed).await.is_err() {
+    });
+    let _ = tokio::time::timeout(TIME_TO_AGREE, asked).await;
+    if clock.in_doubt() {
         tracing::warn!("ARGOS did not say what time it is; pool time goes on from the last commit");
     }
 }
