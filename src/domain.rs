@@ -15,6 +15,7 @@ pub mod liveform;
 pub mod order;
 pub mod pause;
 pub mod pool;
+pub mod recall;
 pub mod refill;
 pub mod seal;
 pub mod secret;

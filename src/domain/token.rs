@@ -50,6 +50,16 @@ pub struct Lease {
     pub holder: Holder,
 }
 
+impl Lease {
+    /// The request that created it, where a caller did and can repeat it.
+    pub fn request(&self) -> Option<Request> {
+        match &self.holder {
+            Holder::Caller { grant, .. } => grant.request,
+            Holder::Presumed => None,
+        }
+    }
+}
+
 /// Who has an open lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -183,4 +193,17 @@ pub struct ClosedLease {
     pub grant: Option<Grant>,
     /// The request that closed it, where one did and can be repeated.
     pub closer: Option<Request>,
+}
+
+impl ClosedLease {
+    /// What it is remembered by: the request that created it, and the one that closed it.
+    pub fn requests(&self) -> impl Iterator<Item = Request> {
+        let created = self.grant.as_ref().and_then(|grant| grant.request);
+        created.into_iter().chain(self.closer)
+    }
+
+    /// What was asked for by the request with this key, if the lease is remembered by it.
+    pub fn asked(&self, key: RequestKey) -> Option<Digest> {
+        self.requests().find(|request| request.key == key).map(|request| request.digest)
+    }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::{
         fault::Reason,
+        ids::Sequence,
         limits::FREE_SPACE_FLOOR,
         order::Attempt,
         pause::Activity,
@@ -17,7 +18,7 @@ use crate::{
         refill::{Hindrance, Rest},
         seal::Salt,
         time::Timestamp,
-        token::Stage,
+        token::{ClosedLease, Stage},
     },
     port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause, SupplierHealth},
 };
@@ -83,9 +84,9 @@ impl Engine {
         if self.pool.sweep_due(now) {
             let _ = self.decide(&Command::Sweep, now, &mut turn);
         }
-        self.serve_waiting(now, &mut turn);
+        self.serve_waiting(now, &mut turn).await;
         for call in calls.drain(..) {
-            self.take_call(call, now, &mut turn);
+            self.take_call(call, now, &mut turn).await;
         }
         self.mint(now, &mut turn);
         let durable = self.commit(&mut turn, now).await?;
@@ -119,7 +120,17 @@ impl Engine {
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<Reply, Refusal> {
-        let verdict = self.pool.decide(command, now)?;
+        self.decide_with(command, &[], now, turn)
+    }
+
+    fn decide_with(
+        &mut self,
+        command: &Command,
+        lines: &[ClosedLease],
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<Reply, Refusal> {
+        let verdict = self.pool.decide_with(command, lines, now)?;
         for event in &verdict.events {
             self.pool.apply(event);
         }
@@ -188,28 +199,40 @@ impl Engine {
 
     async fn take_fact(
         &mut self,
-        sequence: crate::domain::ids::Sequence,
+        sequence: Sequence,
         fact: Fact,
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<Reply, Rejection> {
         let gone =
             self.pool.token(sequence).is_none_or(|token| matches!(token.stage, Stage::Doomed(_)));
-        // The newest line may be one of this very group.
-        let line = if !gone {
-            None
-        } else if let Some(line) =
-            self.pool.changes().lines.iter().find(|line| line.sequence == sequence)
-        {
-            Some(line.clone())
-        } else {
-            self.ledger.reader().line(sequence).await.map_err(|error| {
-                tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
-                Rejection::unavailable()
-            })?
-        };
+        let line = if gone { self.line(sequence).await? } else { None };
         let command = Command::Fact { sequence, fact, line: line.map(Into::into) };
         Ok(self.decide(&command, now, turn).unwrap_or(Reply::Fact { news: false }))
+    }
+
+    /// The newest line of a closed lease, which may be one of this very group.
+    async fn line(&mut self, sequence: Sequence) -> Result<Option<ClosedLease>, Rejection> {
+        let changes = self.pool.changes();
+        if let Some(line) = changes.lines.iter().find(|line| line.sequence == sequence) {
+            return Ok(Some(line.clone()));
+        }
+        self.ledger.reader().line(sequence).await.map_err(|error| {
+            tracing::error!(project = %self.project, error = &error as &dyn std::error::Error, "history could not be read");
+            Rejection::unavailable()
+        })
+    }
+
+    /// What history says about a command's requests, as of this very moment (L3).
+    async fn lines_in_question(
+        &mut self,
+        command: &Command,
+    ) -> Result<Vec<ClosedLease>, Rejection> {
+        let mut lines = Vec::new();
+        for sequence in self.pool.in_question(command) {
+            lines.extend(self.line(sequence).await?);
+        }
+        Ok(lines)
     }
 
     async fn ring(&mut self, bell: Bell, now: Timestamp, turn: &mut Turn) {
@@ -236,7 +259,7 @@ impl Engine {
         }
     }
 
-    fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
+    async fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
         // Whoever has gone already is not given a token that nobody would see.
         if call.answer.is_closed() {
             return;
@@ -248,7 +271,11 @@ impl Engine {
             turn.hold(call.answer, Err(rejection));
             return;
         }
-        let result = match self.decide(&call.command, now, turn) {
+        let lines = match self.lines_in_question(&call.command).await {
+            Ok(lines) => lines,
+            Err(rejection) => return turn.hold(call.answer, Err(rejection)),
+        };
+        let result = match self.decide_with(&call.command, &lines, now, turn) {
             Err(Refusal::Empty) => match self.may_wait(&call, now) {
                 Ok(until) => {
                     self.waiting.join(call, Instant::now(), until);
@@ -288,7 +315,7 @@ impl Engine {
     }
 
     /// Serves those who wait, in order; a batch that lacks tokens holds up nobody behind it.
-    fn serve_waiting(&mut self, now: Timestamp, turn: &mut Turn) {
+    async fn serve_waiting(&mut self, now: Timestamp, turn: &mut Turn) {
         if self.waiting.is_empty() {
             return;
         }
@@ -300,7 +327,14 @@ impl Engine {
             if waiter.answer.is_closed() {
                 continue;
             }
-            let result = match self.decide(&waiter.command, now, turn) {
+            let lines = match self.lines_in_question(&waiter.command).await {
+                Ok(lines) => lines,
+                Err(rejection) => {
+                    turn.hold(waiter.answer, Err(rejection));
+                    continue;
+                }
+            };
+            let result = match self.decide_with(&waiter.command, &lines, now, turn) {
                 Err(Refusal::Empty) => {
                     if let Some(rejection) = &closed {
                         Err(rejection.clone())

@@ -17,6 +17,7 @@ use crate::{
         ids::{OrderId, Revision, Sequence},
         order::Order,
         pause::{Activity, Pause},
+        recall::Recall,
         seal::LedgerIdentity,
         time::Timestamp,
         token::{ClosedLease, Token},
@@ -242,7 +243,9 @@ impl Image {
     }
 
     fn opened(&self, remember_after: Timestamp) -> Opened {
+        let mut past = Recall::default();
         let recent = self.lines.values().filter(|line| line.closed >= remember_after);
+        recent.for_each(|line| past.remember(line));
         Opened {
             identity: self.identity.clone(),
             epoch: self.epoch,
@@ -253,7 +256,7 @@ impl Image {
             tokens: self.tokens.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
-            requests: recent.flat_map(super::past_requests).collect(),
+            past,
             suspect_below: None,
         }
     }

@@ -7,7 +7,7 @@ use super::{Pool, apply::changes_at};
 use crate::domain::{
     ids::Sequence,
     invariant::{Breach, Promise},
-    token::{Holder, Stage},
+    token::Stage,
 };
 
 impl Pool {
@@ -44,9 +44,7 @@ impl Pool {
                     if *sequence >= self.granted {
                         found(Promise::L1, format!("sequence {number} is leased beyond the mark"));
                     }
-                    if let Holder::Caller { grant, .. } = &lease.holder
-                        && let Some(request) = grant.request
-                    {
+                    if let Some(request) = lease.request() {
                         if self.requested(request.key) != Some(*sequence) {
                             found(Promise::L3, format!("the request of sequence {number} is lost"));
                         }
@@ -63,6 +61,7 @@ impl Pool {
         }
         if (ready, due, doomed) != (self.ready.clone(), self.due.clone(), self.doomed.clone())
             || (leased, minted) != (self.leased, self.minted)
+            || holders != self.requests
         {
             found(Promise::J2, "an index disagrees with the stages it was derived from".to_owned());
         }

@@ -14,7 +14,7 @@ use crate::domain::{
     order::{Attempt, OrderState},
     pause::{Activity, Pause},
     time::Timestamp,
-    token::{Doom, DoomCause, Stage, Token},
+    token::{ClosedLease, Doom, DoomCause, Stage, Token},
 };
 
 /// What a command comes to: events to apply, and the answer to hold until they are durable.
@@ -33,10 +33,21 @@ impl Verdict {
 impl Pool {
     /// Judges a command against the state as it is, uncommitted changes included.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Verdict, Refusal> {
+        self.decide_with(command, &[], now)
+    }
+
+    /// The same, with the lines of history that [`Pool::in_question`] asked for. A line that is not
+    /// there has gone from history.
+    pub fn decide_with(
+        &self,
+        command: &Command,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
         match command {
-            Command::Lease { wanted } => self.leasing(wanted, now),
+            Command::Lease { wanted } => self.leasing(wanted, lines, now),
             Command::Release { sequence, owner, request } => {
-                self.release(*sequence, owner.as_ref(), *request, now)
+                self.release(*sequence, owner.as_ref(), *request, lines, now)
             }
             Command::Fact { sequence, fact, line } => {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Changes, KeyCheck, Policy, Pool, Remembered};
+use super::{Changes, KeyCheck, Policy, Pool};
 use crate::domain::{
     ids::{Revision, Sequence},
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
-    seal::{Digest, RequestKey, Seal},
+    recall::Recall,
+    seal::Seal,
     time::Timestamp,
     token::Token,
 };
@@ -21,8 +22,8 @@ pub struct Restored {
     pub tokens: Vec<Token>,
     pub orders: Vec<Order>,
     pub pauses: Vec<(Activity, Pause)>,
-    /// Requests of closed leases: key, digest, sequence, time of closing.
-    pub requests: Vec<(RequestKey, Digest, Sequence, Timestamp)>,
+    /// Closed leases, by their requests.
+    pub past: Recall,
 }
 
 impl Pool {
@@ -38,8 +39,9 @@ impl Pool {
             tokens: BTreeMap::new(),
             orders: BTreeMap::new(),
             pauses: restored.pauses.into_iter().collect(),
-            requests: BTreeMap::new(),
+            past: restored.past,
             ready: BTreeSet::new(),
+            requests: BTreeMap::new(),
             due: BTreeSet::new(),
             doomed: BTreeSet::new(),
             leased: 0,
@@ -54,9 +56,6 @@ impl Pool {
             breaches: Vec::new(),
             changes: Changes::default(),
         };
-        for (key, digest, sequence, closed) in restored.requests {
-            pool.requests.insert(key, Remembered { sequence, digest, closed: Some(closed) });
-        }
         for token in restored.tokens {
             pool.index(token.sequence, &token.stage);
             pool.tokens.insert(token.sequence, token);

@@ -16,12 +16,9 @@ use sled::Tree;
 
 use super::{LINES_PER_BLOCK, database::put};
 use crate::{
-    domain::{ids::Sequence, time::Timestamp, token::ClosedLease},
-    port::{LedgerError, PastRequest},
-    store::{
-        past_requests,
-        record::{LineBlockRecord, LineRecord, SpanRecord},
-    },
+    domain::{ids::Sequence, recall::Recall, time::Timestamp, token::ClosedLease},
+    port::LedgerError,
+    store::record::{LineBlockRecord, LineRecord, SpanRecord},
 };
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
@@ -160,16 +157,16 @@ impl Shelf {
         Ok(())
     }
 
-    /// Requests of leases that closed at or after a moment.
-    pub(super) fn past_requests(&self, after: Timestamp) -> Result<Vec<PastRequest>, Fault> {
+    /// Leases that closed at or after a moment, by their requests.
+    pub(super) fn past(&self, after: Timestamp) -> Result<Recall, Fault> {
         let (trees, recent) = {
             let view = self.lock();
             (view.trees()?, view.recent.clone())
         };
-        let mut requests = Vec::new();
+        let mut past = Recall::default();
         let mut remember = |line: LineRecord| -> Result<(), Fault> {
             if line.closed >= after.as_millis() {
-                requests.extend(past_requests(&line.try_into()?));
+                past.remember(&line.try_into()?);
             }
             Ok(())
         };
@@ -185,7 +182,7 @@ impl Shelf {
             }
         }
         recent.into_values().try_for_each(remember)?;
-        Ok(requests)
+        Ok(past)
     }
 
     /// Begins to drop what closed before a moment, and the lowest sequences beyond `lines_max`. Only

@@ -361,7 +361,7 @@ impl Project {
             tokens,
             orders,
             pauses: pauses.collect::<Result<_, RecordError>>()?,
-            requests: self.shelf.past_requests(remember_after)?,
+            past: self.shelf.past(remember_after)?,
             suspect_below: None,
         })
     }

@@ -6,20 +6,60 @@ use super::Verdict;
 use crate::domain::{
     ids::{Owner, Revision, Sequence},
     pause::Activity,
-    pool::{Event, Granted, Pool, Refusal, Reply, Wanted, apply::changes_at},
+    pool::{Command, Event, Granted, Pool, Refusal, Reply, Wanted, apply::changes_at},
     time::Timestamp,
     token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Token},
 };
 
 impl Pool {
-    pub(super) fn leasing(&self, wanted: &[Wanted], now: Timestamp) -> Result<Verdict, Refusal> {
+    /// The closed leases whose lines of history must be seen before a command is decided: its
+    /// requests may be theirs (L3). They are asked for in the step that decides, so that no lease
+    /// closes in between.
+    pub fn in_question(&self, command: &Command) -> Vec<Sequence> {
+        let recalled = |request: Request| {
+            // What is open is known in full.
+            let closed = self.requested(request.key).is_none();
+            closed.then(|| self.recalled(request.key)).into_iter().flatten()
+        };
+        match command {
+            Command::Lease { wanted } => {
+                wanted.iter().filter_map(|wish| wish.grant.request).flat_map(recalled).collect()
+            }
+            Command::Release { request, .. } => {
+                request.iter().flat_map(|request| recalled(*request)).collect()
+            }
+            Command::Fact { .. }
+            | Command::Mint { .. }
+            | Command::Attempted { .. }
+            | Command::Withdraw { .. }
+            | Command::Deleted { .. }
+            | Command::Counted { .. }
+            | Command::KeyChecked { .. }
+            | Command::KeyReplaced
+            | Command::WantCount
+            | Command::Forget
+            | Command::Extra { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Suspect { .. }
+            | Command::Breached { .. }
+            | Command::Sweep => Vec::new(),
+        }
+    }
+
+    pub(super) fn leasing(
+        &self,
+        wanted: &[Wanted],
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
         let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
         let mut events = Vec::new();
         let mut granted: Vec<Granted> = Vec::with_capacity(wanted.len());
         // Requests that this very command answers, and where.
         let mut answered = BTreeMap::new();
         for (at, wish) in wanted.iter().enumerate() {
-            if let Some(known) = self.replay(&wish.grant)? {
+            if let Some(known) = self.replay(&wish.grant, lines, now)? {
                 granted.push(known);
                 continue;
             }
@@ -60,21 +100,52 @@ impl Pool {
     }
 
     /// L3: what an earlier request with this id was given.
-    fn replay(&self, grant: &Grant) -> Result<Option<Granted>, Refusal> {
+    fn replay(
+        &self,
+        grant: &Grant,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Option<Granted>, Refusal> {
         let Some(request) = grant.request else { return Ok(None) };
-        let Some(known) = self.requests.get(&request.key) else { return Ok(None) };
-        if known.digest != request.digest {
-            return Err(Refusal::RequestIdReused);
-        }
-        let open = self.tokens.get(&known.sequence).and_then(|token| match &token.stage {
-            Stage::Leased(lease) => Some(Granted::Open {
-                sequence: known.sequence,
-                token: token.id.clone(),
-                lease: lease.clone(),
-            }),
+        let Some(sequence) = self.known(request, lines, now)? else { return Ok(None) };
+        let open = self.tokens.get(&sequence).and_then(|token| match &token.stage {
+            Stage::Leased(lease) => {
+                Some(Granted::Open { sequence, token: token.id.clone(), lease: lease.clone() })
+            }
             Stage::Minted { .. } | Stage::Ready { .. } | Stage::Doomed(_) => None,
         });
-        Ok(Some(open.unwrap_or(Granted::Past(known.sequence))))
+        Ok(Some(open.unwrap_or(Granted::Past(sequence))))
+    }
+
+    /// The lease, open or closed, that was given to the same request (L3). One of two different
+    /// wishes under one id is refused.
+    fn known(
+        &self,
+        request: Request,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Option<Sequence>, Refusal> {
+        if let Some(sequence) = self.requested(request.key) {
+            let lease = self.lease(sequence).and_then(|(_, lease)| lease.request());
+            let same = lease.is_some_and(|open| open.digest == request.digest);
+            return if same { Ok(Some(sequence)) } else { Err(Refusal::RequestIdReused) };
+        }
+        let remembered = now.minus(self.policy.request_id_memory);
+        let mut gone = None;
+        for sequence in self.recalled(request.key) {
+            let Some(line) = lines.iter().find(|line| line.sequence == sequence) else {
+                gone = gone.or(Some(sequence));
+                continue;
+            };
+            match line.asked(request.key) {
+                Some(_) if line.closed < remembered => (),
+                Some(digest) if digest != request.digest => return Err(Refusal::RequestIdReused),
+                Some(_) => return Ok(Some(sequence)),
+                None => (),
+            }
+        }
+        // History was cut shorter than the memory: whoever asks learns that, and gets no second token.
+        Ok(gone)
     }
 
     pub(super) fn outlives(&self, token: &Token, now: Timestamp, ttl: Duration) -> bool {
@@ -86,15 +157,13 @@ impl Pool {
         sequence: Sequence,
         owner: Option<&Owner>,
         request: Option<Request>,
+        lines: &[ClosedLease],
         now: Timestamp,
     ) -> Result<Verdict, Refusal> {
         if let Some(request) = request
-            && let Some(known) = self.requests.get(&request.key)
+            && let Some(known) = self.known(request, lines, now)?
         {
-            if known.digest != request.digest {
-                return Err(Refusal::RequestIdReused);
-            }
-            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known.sequence) });
+            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
         }
         let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
         let Holder::Caller { grant, .. } = &lease.holder else { return Err(Refusal::NotOpen) };
