@@ -291,12 +291,13 @@ impl Trees {
         Ok(put(&self.spans, &span.to_be_bytes(), record.encode_to_vec())?)
     }
 
-    /// In sequence order.
+    /// In sequence order. Block by block and not as a range: sled counts the accesses to its pages and
+    /// looks into its cache for what to evict after thousands of them only, by when a range would have
+    /// read the whole history into memory.
     fn span_lines(&self, span: u64) -> Result<Vec<LineRecord>, Fault> {
-        let range = span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN;
         let mut lines = Vec::new();
-        for entry in self.lines.range(range.start.to_be_bytes()..range.end.to_be_bytes()) {
-            lines.extend(LineBlockRecord::decode(&*entry?.1)?.lines);
+        for block in span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN {
+            lines.extend(self.block(block)?);
         }
         Ok(lines)
     }
