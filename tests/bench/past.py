@@ -1,10 +1,10 @@
 """What a long past weighs: resident memory against the number of closed leases.
 
 Usage: past.py PATH-TO-ARGOSPOOL [LIVE [PAST]], in an environment with grpcio and grpcio-tools.
-Fills a pool to LIVE tokens (default 100,000, the most there can be), half of them ready and the other half
-churning: leases with request ids are created in batches and released one by one until PAST (default
-1,000,000) have closed, while refill and purge run. Prints resident memory on the way, each time at rest and
-with the same live tokens, and how long a restart takes at the end. Bounded by its counts; loopback only.
+Fills a pool to LIVE tokens (default 100,000, the most there can be). Leases with request ids are then created
+in batches and released one by one until PAST (default 1,000,000) have closed, while refill and purge run.
+Prints resident memory on the way, each time at rest and with the same live tokens, and once more after a kill
+and a restart. Bounded by its counts; loopback only.
 """
 
 import os
