@@ -3,6 +3,7 @@
 mod facts;
 mod leases;
 mod orders;
+mod revocations;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,18 +37,29 @@ impl Verdict {
 impl Pool {
     /// Judges a command against the state as it is, uncommitted changes included.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Verdict, Refusal> {
+        self.decide_with(command, &[], now)
+    }
+
+    /// The same, with the lines of history that [`Pool::in_question`] asked for. A line that is not
+    /// there has gone from history.
+    pub fn decide_with(
+        &self,
+        command: &Command,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
         match command {
-            Command::Lease { wanted } => self.leasing(wanted, now),
+            Command::Lease { wanted } => self.leasing(wanted, lines, now),
             Command::Release { sequence, owner, request } => {
-                self.release(*sequence, owner.as_ref(), *request, now)
+                self.release(*sequence, owner.as_ref(), *request, lines, now)
             }
             Command::Revoke { sequence, owner, request } => {
-                self.revoke(*sequence, owner.as_ref(), *request, now)
+                self.revoke(*sequence, owner.as_ref(), *request, lines, now)
             }
             Command::RevokeAll { sequences } => Ok(Verdict::done(self.revoke_all(sequences, now))),
             Command::Hasten { sequence } => Ok(Verdict::done(self.hasten(*sequence, now))),
             Command::Replace { sequence, owner, request, ttl } => {
-                self.replace(*sequence, owner.as_ref(), *request, *ttl, now)
+                self.replace(*sequence, owner.as_ref(), *request, *ttl, lines, now)
             }
             Command::Fact { sequence, fact, line } => {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))

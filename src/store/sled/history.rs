@@ -19,14 +19,12 @@ use crate::{
     domain::{
         ids::{Revision, Sequence},
         pool::Unfinished,
+        recall::Recall,
         time::Timestamp,
         token::ClosedLease,
     },
-    port::{LedgerError, PastRequest, Resumable},
-    store::{
-        past_requests,
-        record::{LineBlockRecord, LineRecord, SpanRecord},
-    },
+    port::{LedgerError, Resumable},
+    store::record::{LineBlockRecord, LineRecord, SpanRecord},
 };
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
@@ -193,21 +191,18 @@ impl Shelf {
         Ok(())
     }
 
-    /// Requests of leases that closed at or after a moment, and those of which ARGOS may have more to
-    /// tell.
-    pub(super) fn remembered(
-        &self,
-        after: Timestamp,
-    ) -> Result<(Vec<PastRequest>, Vec<Unfinished>), Fault> {
+    /// Leases that closed at or after a moment, by their requests, and those of which ARGOS may have
+    /// more to tell.
+    pub(super) fn past(&self, after: Timestamp) -> Result<(Recall, Vec<Unfinished>), Fault> {
         let (trees, recent) = {
             let view = self.lock();
             (view.trees()?, view.recent.clone())
         };
-        let (mut requests, mut unfinished) = (Vec::new(), Vec::new());
+        let (mut past, mut unfinished) = (Recall::default(), Vec::new());
         let mut remember = |line: LineRecord| -> Result<(), Fault> {
             if line.closed >= after.as_millis() {
                 let line = line.try_into()?;
-                requests.extend(past_requests(&line));
+                past.remember(&line);
                 unfinished.extend(Unfinished::of(&line));
             }
             Ok(())
@@ -224,7 +219,7 @@ impl Shelf {
             }
         }
         recent.into_values().try_for_each(remember)?;
-        Ok((requests, unfinished))
+        Ok((past, unfinished))
     }
 
     /// Begins to drop what closed before a moment, and the lowest sequences beyond `lines_max`. Only
@@ -333,12 +328,13 @@ impl Trees {
         Ok(put(&self.spans, &span.to_be_bytes(), record.encode_to_vec())?)
     }
 
-    /// In sequence order.
+    /// In sequence order. Block by block and not as a range: sled counts the accesses to its pages and
+    /// looks into its cache for what to evict after thousands of them only, by when a range would have
+    /// read the whole history into memory.
     fn span_lines(&self, span: u64) -> Result<Vec<LineRecord>, Fault> {
-        let range = span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN;
         let mut lines = Vec::new();
-        for entry in self.lines.range(range.start.to_be_bytes()..range.end.to_be_bytes()) {
-            lines.extend(LineBlockRecord::decode(&*entry?.1)?.lines);
+        for block in span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN {
+            lines.extend(self.block(block)?);
         }
         Ok(lines)
     }

@@ -412,6 +412,7 @@ impl World {
     }
 
     fn lease(&mut self, caller: u8, requests: &[Option<u8>]) {
+        self.forget();
         let owner = format!("uid:{caller}");
         let wish = |request: &Option<u8>| self.desk.wish(&owner, request.map(u128::from));
         let wanted: Vec<Wanted> = requests.iter().map(wish).collect();
@@ -476,18 +477,17 @@ impl World {
 
     /// What the pool does not remember must be long past; the world forgets it as well.
     fn forget(&mut self) {
-        let pool = &self.desk.pool;
-        let now = self.desk.now;
+        let (desk, now) = (&self.desk, self.desk.now);
+        let memory = desk.pool.policy().request_id_memory;
         self.given.retain(|(caller, request), told| {
-            let wish = self.desk.wish(&format!("uid:{caller}"), Some(u128::from(*request)));
-            let known = pool.requested(wish.grant.request.unwrap().key);
-            let line = self.desk.records.lines.get(&told.sequence);
-            let long_ago = |closed| now.since(closed) > pool.policy().request_id_memory;
+            let wish = desk.wish(&format!("uid:{caller}"), Some(u128::from(*request)));
+            let known = desk.remembers(&wish);
+            let line = desk.records.lines.get(&told.sequence);
             assert!(
-                known.is_some() || line.is_some_and(|line| long_ago(line.closed)),
+                known || line.is_some_and(|line| now.since(line.closed) > memory),
                 "L3: a request is forgotten too early"
             );
-            known.is_some()
+            known
         });
     }
 
