@@ -150,7 +150,9 @@ impl Pool {
             drift: (!overlapped).then(|| i64::from(reported) - i64::from(self.certain())),
         });
         let mut events = vec![Event::Counted { count }];
-        if let Some(Count { reported, drift: Some(_), .. }) = count {
+        // With the key of another project everything would be missing.
+        let checked = self.key_check == KeyCheck::Passed;
+        if let Some(Count { reported, drift: Some(_), .. }) = count.filter(|_| checked) {
             let (least, unused) = self.least();
             let ours = reported.saturating_sub(self.foreign_listed());
             let fall = least.saturating_sub(ours);
@@ -168,7 +170,7 @@ impl Pool {
     }
 
     fn key_checked(&self, sequence: Sequence, found: Option<bool>) -> Vec<Event> {
-        let still_ready = self.ready.contains(&sequence);
+        let still_ready = self.is_ready(sequence);
         match found {
             // A token that was leased meanwhile may be gone for good reasons.
             Some(found) if found || still_ready => {
