@@ -34,8 +34,8 @@ use crate::{
         time::Timestamp,
     },
     port::{
-        Clock, Doubtful, DoubtfulCause, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
-        Listing, SubmissionsPage, Supplier, SupplierHealth,
+        Clock, Doubtful, DoubtfulCause, Hold, Listing, Outcome, Pending, Purpose, Refused,
+        RefusedCause, Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
 };
 

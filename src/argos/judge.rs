@@ -262,13 +262,11 @@ fn absent(operation: Operation, exchange: &Exchange<'_>) -> bool {
         _ => false,
     };
     listed
-        && Reply::parse(answer.body).is_some_and(|reply| {
-            match (operation, reply.error_code()) {
-                (Operation::FindSubmission, Some(code)) => {
-                    matches!(code, "submission_not_found" | "submission_id_not_found")
-                }
-                (_, code) => matches!(code, Some("token_not_found" | "token_id_not_found")),
+        && Reply::parse(answer.body).is_some_and(|reply| match (operation, reply.error_code()) {
+            (Operation::FindSubmission, Some(code)) => {
+                matches!(code, "submission_not_found" | "submission_id_not_found")
             }
+            (_, code) => matches!(code, Some("token_not_found" | "token_id_not_found")),
         })
 }
 

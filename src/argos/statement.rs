@@ -60,9 +60,8 @@ impl<'a> Statement<'a> {
     /// At the top or, in some generations of the single look-up, below `data`.
     pub fn token(self) -> Named {
         let places = [Some(self.0), self.below("data")].into_iter().flatten();
-        let mut named = places.flat_map(|place| {
-            TOKEN_NAMES.iter().filter_map(|name| place.get(*name)?.as_str())
-        });
+        let mut named = places
+            .flat_map(|place| TOKEN_NAMES.iter().filter_map(|name| place.get(*name)?.as_str()));
         match named.find(|text| !text.is_empty()).map(TokenId::parse) {
             None => Named::Nobody,
             Some(Ok(token)) => Named::Token(token),

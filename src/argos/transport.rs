@@ -103,9 +103,7 @@ impl Transport {
         let (method, url) = match call.operation {
             Operation::Register => (Method::POST, &self.tokens_url),
             Operation::Delete => (Method::DELETE, &self.tokens_url),
-            Operation::Count | Operation::Find | Operation::List => {
-                (Method::GET, &self.tokens_url)
-            }
+            Operation::Count | Operation::Find | Operation::List => (Method::GET, &self.tokens_url),
             Operation::FindSubmission | Operation::ListSubmissions => {
                 (Method::GET, &self.submissions_url)
             }

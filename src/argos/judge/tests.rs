@@ -58,13 +58,27 @@ fn listing(exchange: Exchange<'_>) -> String {
     sentence(list(exchange), |page| format!("settled: {} entries", page.entries.len()))
 }
 
+fn looking_through(exchange: Exchange<'_>) -> String {
+    let said = |list: SubmissionList| format!("settled: {} submissions", list.reports.len());
+    sentence(submissions(exchange, Timestamp::ZERO), said)
+}
+
+/// The question about `sub-1`.
+fn asking(exchange: Exchange<'_>) -> String {
+    let id = SubmissionId::parse("sub-1").unwrap();
+    sentence(submission(exchange, &id, Timestamp::ZERO), |report| match report {
+        Some(_) => "settled: known".to_owned(),
+        None => "settled: unknown".to_owned(),
+    })
+}
+
 fn code(code: &str) -> String {
     format!(r#"{{"errorCode":"{code}","errorMessage":"…"}}"#)
 }
 
 #[test]
 fn how_every_call_breaks_off_has_one_meaning() {
-    for judge in [registering, deleting, counting, finding, listing] {
+    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
         assert_eq!(judge(Exchange::NotSent), "refused: NotSent");
         assert_eq!(judge(Exchange::Unanswered), "doubtful: Unanswered");
     }
@@ -72,7 +86,7 @@ fn how_every_call_breaks_off_has_one_meaning() {
 
 #[test]
 fn every_status_means_the_same_for_every_call() {
-    for judge in [registering, deleting, counting, finding, listing] {
+    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
         for (status, body, meaning) in [
             (200, "", "doubtful: Unclear"),
             (200, "<html>All is well</html>", "doubtful: Unclear"),

@@ -4,7 +4,8 @@ mod budget;
 
 use super::*;
 
-const PURPOSES: [Purpose; 3] = [Purpose::Refill, Purpose::Purge, Purpose::Reconcile];
+const PURPOSES: [Purpose; 4] =
+    [Purpose::Refill, Purpose::Purge, Purpose::Reconcile, Purpose::Outcomes];
 const DAY: Duration = Duration::from_secs(86_400);
 
 const POLICY: PacePolicy = PacePolicy {
@@ -14,6 +15,7 @@ const POLICY: PacePolicy = PacePolicy {
         calls_per_day: 100_000,
         purge_share: 0.20,
         reconcile_share: 0.05,
+        outcome_share: 0.10,
     },
     backoff_min: Duration::from_millis(500),
     backoff_max: Duration::from_secs(60),

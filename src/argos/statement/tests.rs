@@ -136,7 +136,10 @@ fn what_orders_decisions_is_found_in_every_place() {
     ] {
         assert_eq!(Statement::of(&object(body)).updated(), at, "{body}");
     }
-    assert_eq!(Statement::of(&object(r#"{"kyc_result_at":"2026-01-12T02:23:13Z"}"#)).updated(), None);
+    assert_eq!(
+        Statement::of(&object(r#"{"kyc_result_at":"2026-01-12T02:23:13Z"}"#)).updated(),
+        None
+    );
 }
 
 proptest! {

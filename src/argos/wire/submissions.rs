@@ -141,18 +141,17 @@ fn is_deleted(item: &Value) -> bool {
 fn is_gone(fields: &Map<String, Value>) -> bool {
     let below = ["kyc", "kyc_result"].into_iter().filter_map(|name| object(fields, name));
     let mut places = below.chain([fields]);
-    places.any(|place| {
-        DELETED_NAMES.iter().any(|name| place.get(*name).is_some_and(says_deleted))
-    })
+    places.any(|place| DELETED_NAMES.iter().any(|name| place.get(*name).is_some_and(says_deleted)))
 }
 
 /// Comments come as a text or as a list of them (contract 9).
 fn says_deleted(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim().eq_ignore_ascii_case(DELETED),
-        Value::Array(texts) => {
-            texts.iter().filter_map(Value::as_str).any(|text| text.trim().eq_ignore_ascii_case(DELETED))
-        }
+        Value::Array(texts) => texts
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|text| text.trim().eq_ignore_ascii_case(DELETED)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }
