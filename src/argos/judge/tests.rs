@@ -315,3 +315,27 @@ fn a_pause_that_is_asked_for_is_passed_on() {
         assert_eq!(registering(exchange), meaning, "{status} {header}");
     }
 }
+
+#[test]
+fn a_submission_is_unknown_where_argos_says_so_and_nowhere_else() {
+    for (status, body, meaning) in [
+        (200, r#"{"Items":[]}"#.to_owned(), "settled: unknown"),
+        (200, r#"{"Items":[{"submission_id":"sub-1"}]}"#.to_owned(), "settled: known"),
+        (200, r#"{"Items":[{"submission_id":"sub-2"}]}"#.to_owned(), "doubtful: Unclear"),
+        (400, code("submission_not_found"), "settled: unknown"),
+        (404, code("submission_id_not_found"), "settled: unknown"),
+        (500, code("submission_not_found"), "doubtful: Failed"),
+        (400, code("token_not_found"), "doubtful: Unclear"),
+        (404, r#"{"message":"Not Found"}"#.to_owned(), "doubtful: Unclear"),
+        (404, String::new(), "doubtful: Unclear"),
+    ] {
+        assert_eq!(asking(answer(status, &body)), meaning, "{status} {body}");
+    }
+    let invalid = r#"{"message":"Invalid Query String parameters"}"#;
+    for judge in [looking_through, asking] {
+        assert_eq!(judge(answer(400, invalid)), "refused: Request");
+        assert_eq!(judge(answer(413, "")), "refused: Request");
+    }
+    assert_eq!(looking_through(answer(400, &code("submission_not_found"))), "doubtful: Unclear");
+    assert_eq!(looking_through(answer(200, r#"{"Items":[7]}"#)), "settled: 0 submissions");
+}

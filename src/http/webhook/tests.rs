@@ -92,10 +92,10 @@ async fn a_decision_is_durable_before_argos_hears_200() {
     let found = stand.handle("default").find(Which::Sequence(view.sequence())).await.unwrap();
     let Some(LeaseView::Closed(line)) = found else { panic!("still open") };
     assert_eq!(
-        (line.ending, line.decided.unwrap().decision),
+        (line.ending, line.decided().unwrap().decision),
         (Ending::Decided, Decision::Approved)
     );
-    assert_eq!(line.started.unwrap().submission.unwrap().as_str(), "sub-1");
+    assert_eq!(line.submissions.shown().unwrap().as_str(), "sub-1");
     assert_eq!(counted(&stand, "default", "approved", "recorded").await, "1");
 
     assert_eq!(post(address, "new-one", &about("approved", &token)).await, 200);
@@ -109,6 +109,7 @@ async fn what_does_not_concern_us_is_acknowledged_and_counted() {
     let stranger = TokenId::parse("kyc-000000000001a").unwrap();
     for (body, trigger, result) in [
         (about("approved", &stranger), "approved", "foreign"),
+        (about("delete", &stranger), "delete", "ignored"),
         (about("token_expired", &stranger), "token_expired", "ignored"),
         (about("brand_new", &stranger), "other", "ignored"),
         (r#"{"webhook_trigger":"rejected"}"#.to_owned(), "rejected", "no_token"),
