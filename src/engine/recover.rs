@@ -160,6 +160,8 @@ impl Engine {
                 self.under_way.end_count();
             }
             Note::Found { .. } => self.under_way.finding = false,
+            Note::Listed { .. } => self.under_way.listing = false,
+            Note::ForeignDeleted { .. } => self.under_way.deleting_foreign = false,
             Note::Surveyed { .. } => self.under_way.surveying = false,
             Note::Asked { submission, .. } => {
                 self.under_way.asking.remove(&submission);
