@@ -37,7 +37,7 @@ use crate::{
 
 /// Webhooks that are read at the same time; each may be as long as a body may be.
 const AT_ONCE: usize = 64;
-/// How long a sender may take to send one: ARGOS waits no longer for its answer (contract 3.1).
+/// How long a sender may take to send one: ARGOS waits this long for its answer (contract 3.1).
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const PATH: &str = "/webhooks/argos";

@@ -88,6 +88,18 @@ async fn a_list_is_walked_by_its_own_keys_and_a_submission_is_found_by_its_id() 
     assert!(rig.results().iter().all(|(_, result)| *result == "settled"));
 }
 
+/// A thousand submissions with everything that was read from a document are longer than any other answer.
+#[tokio::test]
+async fn a_long_page_is_read_whole() {
+    let long = format!(r#""additional_list":["{}"],"#, "x".repeat(3 << 20));
+    let body = format!(r#"{{"Items":[{}]}}"#, item(&long));
+    let server = Server::start(move |_| body.clone().into_response()).await;
+    let Outcome::Settled(page) = rig(&server).argos.submissions(DAYS, None).await else {
+        panic!("no page")
+    };
+    assert_eq!(page.reports, [report()]);
+}
+
 #[tokio::test]
 async fn a_time_ahead_of_ours_is_the_time_of_the_answer() {
     let server = Server::start(|_| format!(r#"{{"Items":[{}]}}"#, item("")).into_response()).await;
