@@ -20,6 +20,6 @@ pub mod statement;
 pub mod transport;
 pub mod wire;
 
-pub use client::{Argos, ArgosOptions, KeySource, Observer, Surroundings, TimeTold};
+pub use client::{Argos, ArgosOptions, KeySource, Observer, Surroundings};
 pub use transport::UnusableOptions;
 pub use wire::Operation;

@@ -25,7 +25,7 @@ pub use census::{Census, Count, KeyCheck};
 pub use changes::Changes;
 pub use command::{Answer, Command, Granted, Heard, Refusal, Reply, Wanted};
 pub use decide::Verdict;
-pub use event::Event;
+pub use event::{Event, News};
 pub use open::Restored;
 pub use outcomes::{Bound, Unfinished};
 pub use outstanding::{Effect, UnderWay};

@@ -69,7 +69,7 @@ impl Engine {
         notes: &mut Vec<Note>,
         calls: &mut Vec<Call>,
     ) -> Result<bool, LedgerError> {
-        let now = self.clock.now();
+        let now = self.time().await?;
         let mut turn = Turn::default();
         for note in notes.drain(..) {
             self.take_note(note, now, &mut turn).await;

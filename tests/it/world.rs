@@ -420,7 +420,16 @@ impl Bench {
         ledger: impl Ledger + 'static,
         supplier: Arc<Scripted>,
     ) -> Self {
-        let clock = SimClock::start();
+        Self::by(SimClock::start(), policy, settings, ledger, supplier).await
+    }
+
+    pub async fn by(
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        settings: Settings,
+        ledger: impl Ledger + 'static,
+        supplier: Arc<Scripted>,
+    ) -> Self {
         let parts = Parts {
             project: ProjectName::parse("default").unwrap(),
             pid: "pid_test".to_owned(),

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Event, Pool};
+use super::{Event, News, Pool};
 use crate::domain::{
     ids::{Sequence, TokenId},
     limits::POOL_CAP,
@@ -362,8 +362,8 @@ impl Pool {
         report.cause = self.suspected(&absent);
         let twice = now.since(self.listing.ended) >= self.policy.reconcile.listing_gap;
         let (gone, missing): (BTreeSet<_>, BTreeSet<_>) = absent.into_iter().partition(|at| {
-            let before = self.listing.missing.contains(at) || self.listing.braked.contains(at);
-            twice && before && !wanted.dry_run
+            let missing_before = twice && self.listing.missing.contains(at);
+            !wanted.dry_run && (missing_before || self.listing.braked.contains(at))
         });
         let ready = |at: &&Sequence| self.is_ready(**at);
         let vanished_ready = gone.iter().filter(ready).count();
@@ -416,7 +416,7 @@ impl Pool {
                 }
                 Some(Stage::Leased(lease)) if lease.vanished.is_none() => {
                     let lease = Lease { vanished: Some(now), ..Lease::clone(lease) };
-                    Event::Told { sequence, lease: lease.into(), started: false }
+                    Event::Told { sequence, lease: lease.into(), news: News::Vanished }
                 }
                 Some(Stage::Minted { .. } | Stage::Leased(_) | Stage::Doomed(_)) | None => {
                     Event::VanishedSettled { sequence }
