@@ -6,6 +6,7 @@ mod commit;
 mod recovery;
 mod stop;
 mod time;
+mod told;
 mod waiting;
 
 use std::time::Duration;
