@@ -15,6 +15,7 @@ use tokio::{
 
 mod broken_off;
 mod keys;
+mod simulated;
 mod submissions;
 
 use super::*;
