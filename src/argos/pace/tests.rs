@@ -310,3 +310,20 @@ fn every_outcome_leaves_its_impression() {
         assert_eq!(Impression::of(&outcome), impression, "{outcome:?}");
     }
 }
+
+#[test]
+fn an_answer_that_says_nothing_neither_opens_nor_closes_the_circuit() {
+    let mut story = Story::rested();
+    for _ in 0..100 {
+        story.hears(Impression::Nothing);
+    }
+    assert_eq!((story.held(), story.pace.condition()), (None, Condition::Up));
+    for _ in 0..5 {
+        story.hears(Impression::Failed);
+    }
+    story.hears(Impression::Nothing);
+    assert_eq!((story.held(), story.pace.condition()), (Some(30_000), Condition::Down));
+    let pause = Some(Duration::from_secs(90));
+    story.pace.hear(Impression::Nothing, pause, story.at.now, &mut { LONGEST });
+    assert_eq!(story.held(), Some(90_000), "a pause that it asks for is kept");
+}
