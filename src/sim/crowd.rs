@@ -104,88 +104,75 @@ impl World {
     }
 
     fn play(&mut self, wall: Millis, link: &BTreeMap<String, String>, plan: Plan) -> Played {
-        let mut played = Played::default();
+        use Decision::{Approved, Delete, Rejected, Retry};
+        let mut ids = Vec::new();
         let done = match plan {
-            Plan::Reviewed { .. } | Plan::Edited { .. } => {
-                self.judge(wall, link, plan).map(|judged| played.submissions = judged)
+            Plan::NeverOpens => Ok(()),
+            Plan::Opens => {
+                let visitor = self.new_visitor();
+                self.open(wall, link, &visitor)
             }
-            _ => self.visit_by_plan(wall, link, plan, &mut played.submissions),
+            Plan::WalksAway => self.submits(wall, link, &[], &mut ids),
+            Plan::Submits { decision } => self.submits(wall, link, &[(decision, false)], &mut ids),
+            Plan::Retries { times, decision } => {
+                let mut acts = vec![(Retry, false); times.min(RETRIES_MAX) as usize];
+                if times < RETRIES_MAX {
+                    acts.push((decision, false));
+                }
+                self.submits(wall, link, &acts, &mut ids)
+            }
+            Plan::Downgraded => {
+                self.submits(wall, link, &[(Approved, false), (Rejected, true)], &mut ids)
+            }
+            Plan::TwoPeople => self
+                .submits(wall, link, &[], &mut ids)
+                .and_then(|()| self.submits(wall, link, &[(Approved, false)], &mut ids)),
+            Plan::Deleted => {
+                self.submits(wall, link, &[(Approved, false), (Delete, true)], &mut ids)
+            }
+            Plan::Reviewed { decision } => {
+                let pending = |each: &Submission| each.status == Status::Pending && !each.deleted;
+                self.judge(wall, link, pending, (decision, false), &mut ids)
+            }
+            Plan::Edited { decision } => {
+                self.judge(wall, link, |each| !each.deleted, (decision, true), &mut ids)
+            }
         };
-        played.refused = done.err().map(Refusal::cause);
-        played
+        Played { submissions: ids, refused: done.err().map(Refusal::cause) }
     }
 
-    fn visit_by_plan(
+    /// Somebody new opens the link and passes step 1; then ARGOS, or its administrator, acts.
+    fn submits(
         &mut self,
         wall: Millis,
         link: &BTreeMap<String, String>,
-        plan: Plan,
-        started: &mut Vec<String>,
+        acts: &[(Decision, bool)],
+        ids: &mut Vec<String>,
     ) -> Result<(), Refusal> {
-        if plan == Plan::NeverOpens {
-            return Ok(());
-        }
         let visitor = self.new_visitor();
         self.open(wall, link, &visitor)?;
-        if plan == Plan::Opens {
-            return Ok(());
-        }
-        let mut submission = self.start(wall, link, &visitor)?;
-        started.push(submission.clone());
-        if plan == Plan::TwoPeople {
-            let visitor = self.new_visitor();
-            self.open(wall, link, &visitor)?;
-            submission = self.start(wall, link, &visitor)?;
-            started.push(submission.clone());
-        }
-        let retries = match plan {
-            Plan::Retries { times, .. } => times.min(RETRIES_MAX),
-            _ => 0,
-        };
-        let decisions: &[(Decision, bool)] = match plan {
-            Plan::Submits { decision } | Plan::Retries { decision, .. } => &[(decision, false)],
-            Plan::TwoPeople => &[(Decision::Approved, false)],
-            Plan::Downgraded => &[(Decision::Approved, false), (Decision::Rejected, true)],
-            Plan::Deleted => &[(Decision::Approved, false), (Decision::Delete, true)],
-            Plan::NeverOpens
-            | Plan::Opens
-            | Plan::WalksAway
-            | Plan::Reviewed { .. }
-            | Plan::Edited { .. } => &[],
-        };
-        for _ in 0..retries {
-            self.decide(wall, &submission, Decision::Retry, false);
-        }
-        if retries == RETRIES_MAX {
-            return Ok(());
-        }
-        for (decision, by_admin) in decisions {
+        let submission = self.start(wall, link, &visitor)?;
+        for (decision, by_admin) in acts {
             self.decide(wall, &submission, *decision, *by_admin);
         }
+        ids.push(submission);
         Ok(())
     }
 
-    /// Decides what was submitted with a link, and returns which.
+    /// Acts on what was submitted with a link.
     fn judge(
         &mut self,
         wall: Millis,
         link: &BTreeMap<String, String>,
-        plan: Plan,
-    ) -> Result<Vec<String>, Refusal> {
-        let (judged, decision, by_admin) = match plan {
-            Plan::Reviewed { decision } => {
-                let pending = |each: &Submission| each.status == Status::Pending && !each.deleted;
-                (self.submissions_of(link, pending)?, decision, false)
-            }
-            Plan::Edited { decision } => {
-                (self.submissions_of(link, |each| !each.deleted)?, decision, true)
-            }
-            _ => return Ok(Vec::new()),
-        };
-        for submission in &judged {
-            self.decide(wall, submission, decision, by_admin);
+        fits: impl Fn(&Submission) -> bool,
+        (decision, by_admin): (Decision, bool),
+        ids: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        for submission in self.submissions_of(link, fits)? {
+            self.decide(wall, &submission, decision, by_admin);
+            ids.push(submission);
         }
-        Ok(judged)
+        Ok(())
     }
 }
 

@@ -79,10 +79,10 @@ impl Shared {
 
     /// Carries a command out. A crowd lets others in between its people.
     pub(super) fn control(&self, command: Command) -> Result<Value, ControlError> {
-        match command {
-            Command::Crowd(crowd) => Ok(json!(self.crowd(&crowd))),
-            command => self.with(|world, wall| world.control(wall, command)),
+        if let Command::Crowd(crowd) = &command {
+            return Ok(json!(self.crowd(crowd)));
         }
+        self.with(|world, wall| world.control(wall, command))
     }
 
     pub(super) fn crowd(&self, crowd: &Crowd) -> CrowdReport {

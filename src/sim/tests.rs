@@ -1,6 +1,9 @@
 //! The simulator through its sockets: what the contract's samples look like to a client.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use reqwest::{Client, RequestBuilder};
@@ -207,6 +210,131 @@ async fn webhooks_arrive_in_order_and_are_repeated_when_refused() {
     assert_eq!(seen[1]["cf"], json!({"cf1": "a"}));
     assert_eq!(seen[2]["kyc_result"]["status"], "rejected");
     served.abort();
+}
+
+/// Serves webhooks until it is dropped; answers by the count of those that came.
+async fn serve(answer: fn(u64) -> u16) -> (String, Arc<AtomicU64>, tokio::task::JoinHandle<()>) {
+    let came = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&came);
+    let receive = move || async move {
+        let n = count.fetch_add(1, Ordering::Relaxed);
+        axum::http::StatusCode::from_u16(answer(n)).unwrap()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let app = Router::new().route("/hook", post(receive));
+    let served = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, came, served)
+}
+
+fn crowd(simulator: &Simulator, tokens: usize, plan: Plan) -> CrowdReport {
+    let foreign = Command::Foreign { pid: None, count: tokens, prefix: None, ids: Vec::new() };
+    simulator.control(foreign).unwrap();
+    let link = |n| format!("{}/?pid={PID}&token=foreign-{n:08}", simulator.form_url());
+    simulator.crowd(&Crowd { links: (0..tokens).map(link).collect(), plan })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crowd_causes_is_carried_out_and_every_webhook_is_accounted_for() {
+    let (url, came, served) = serve(|n| if n % 50 == 0 { 503 } else { 200 }).await;
+    let (simulator, _) = simulator().await;
+    let settings = WebhookSettings {
+        url: Some(url),
+        drop_percent: Some(2.0),
+        duplicate_percent: Some(5.0),
+        late_percent: Some(5.0),
+        seed: Some(3),
+        ..WebhookSettings::default()
+    };
+    simulator.control(Command::Webhooks(settings)).unwrap();
+    let report = crowd(&simulator, 1_000, Plan::Submits { decision: Decision::Approved });
+    assert!(report.refused.is_empty());
+    let counters = || simulator.counters(PID).unwrap();
+    until(|| counters().webhooks_waiting == 0).await;
+    let all = counters();
+    assert_eq!(all.webhooks_made, 2_000);
+    assert_eq!(
+        all.webhooks_delivered + all.webhooks_failed,
+        all.webhooks_made - all.webhooks_dropped + all.webhooks_duplicated
+    );
+    assert_eq!(all.webhook_answers.values().sum::<u64>(), came.load(Ordering::Relaxed));
+    assert!(all.webhook_answers["5xx"] >= 40 && all.webhooks_late > 50, "{all:?}");
+    served.abort();
+}
+
+#[tokio::test]
+async fn a_webhook_is_tried_as_often_as_told() {
+    let (url, came, served) = serve(|_| 500).await;
+    let (simulator, _) = simulator().await;
+    let settings = WebhookSettings { url: Some(url), tries: Some(2), ..WebhookSettings::default() };
+    simulator.control(Command::Webhooks(settings)).unwrap();
+    crowd(&simulator, 1, Plan::WalksAway);
+    until(|| simulator.counters(PID).unwrap().webhooks_failed == 1).await;
+    assert_eq!(came.load(Ordering::Relaxed), 2);
+    served.abort();
+}
+
+#[tokio::test]
+async fn what_is_due_happens_though_nobody_calls() {
+    let (url, came, served) = serve(|_| 200).await;
+    let (simulator, _) = simulator().await;
+    let settings = WebhookSettings { url: Some(url), ..WebhookSettings::default() };
+    simulator.control(Command::Webhooks(settings)).unwrap();
+    let rule = RuleChange { abandoned_after_ms: Some(20), ..RuleChange::default() };
+    simulator.control(Command::Rules(rule)).unwrap();
+    crowd(&simulator, 1, Plan::WalksAway);
+    until(|| came.load(Ordering::Relaxed) == 2).await;
+    served.abort();
+}
+
+#[tokio::test]
+async fn the_record_is_read_in_pages_and_a_crowd_is_played_over_http() {
+    let (simulator, client) = simulator().await;
+    let ids: Vec<String> = (0..1_200).map(|n| format!("token-{n:06}")).collect();
+    for batch in ids.chunks(500) {
+        let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+        register(&simulator, &client, &batch).await;
+    }
+    let links: Vec<String> = ids[..2]
+        .iter()
+        .map(|id| format!("{}?pid={PID}&token={id}", simulator.form_url()))
+        .collect();
+    let body = json!({"links": links, "plan": {"submits": {"decision": "pending"}}});
+    let url = |name: &str| format!("{}/_sim/{name}", simulator.form_url());
+    let (status, report) = answered(client.post(url("crowd")).body(body.to_string())).await;
+    assert_eq!((status, report["people"].as_array().unwrap().len()), (200, 2));
+    let (_, first) = answered(client.get(url("record"))).await;
+    assert_eq!((&first["total"], &first["next_offset"]), (&json!(1_200), &json!(1_000)));
+    let token = &first["tokens"][0];
+    assert_eq!((&token["token"], &token["state"]), (&json!("token-000000"), &json!("present")));
+    assert_eq!(token["submissions"][0]["id"], report["people"][0]["submissions"][0]);
+    assert_eq!(token["submissions"][0]["status"], "pending");
+    let (_, rest) = answered(client.get(url("record?offset=1000"))).await;
+    assert_eq!(rest["tokens"].as_array().unwrap().len(), 200);
+    assert_eq!(rest["next_offset"], Value::Null);
+    let whole = simulator.record(PID).unwrap();
+    assert_eq!((whole.len(), whole[1_199].token.as_str()), (1_200, "token-001199"));
+    assert!(simulator.record("pid_other").is_none());
+}
+
+#[tokio::test]
+async fn every_ending_has_a_page_of_its_own() {
+    let (simulator, client) = simulator().await;
+    register(&simulator, &client, &["token-0001"]).await;
+    let link = format!("{}/?pid={PID}&token=token-0001", simulator.form_url());
+    let mut visitor = Visitor::new(&simulator.form_url()).unwrap();
+    let submission = visitor.start(&link).await.unwrap();
+    let endings = [
+        ("retry", "Take a selfie"),
+        ("pending", "Under review"),
+        ("rejected", "Not verified"),
+        ("approved", "You are verified"),
+        ("delete", "Deleted submission"),
+    ];
+    for (decision, title) in endings {
+        let shown = visitor.decide(&submission, decision).await.unwrap();
+        assert!(shown.title.starts_with(title), "{decision}: {}", shown.title);
+    }
 }
 
 #[tokio::test]

@@ -44,10 +44,8 @@ pub(super) fn about(
     identify: bool,
     flavour: Flavour,
 ) -> Value {
-    let name = match trigger {
-        Trigger::Delete if flavour.deleted => "deleted",
-        trigger => trigger.as_str(),
-    };
+    let deleted = trigger == Trigger::Delete && flavour.deleted;
+    let name = if deleted { "deleted" } else { trigger.as_str() };
     let text = |text: Option<&'static str>| match text {
         Some(text) if flavour.comment_array => json!([text]),
         text => json!(text),
