@@ -44,7 +44,7 @@ const GONE: (&str, &str) = ("gone", "–");
 
 /// A button: the decision, its class and its label.
 type Button = (&'static str, &'static str, &'static str);
-const DELETE: Button = ("delete", "gone", "Administrator deletes the submission");
+const DELETE: Button = ("delete", "gone", "Administrator deletes it");
 
 const STEPS: [&str; 3] = ["Consent", "Photograph", "Selfie"];
 
@@ -107,7 +107,7 @@ pub(super) fn session(inside: &Inside) -> String {
     let buttons: &[Button] = match inside.status {
         Status::Incomplete => &[
             ("approved", "good", "Selfie is good: approve"),
-            ("pending", "wait", "Unclear: leave to a person (pending)"),
+            ("pending", "wait", "Unclear: a person decides"),
             ("retry", "wait", "Blurred: one more attempt"),
             ("rejected", "bad", "Not the same person: reject"),
         ],
@@ -116,8 +116,8 @@ pub(super) fn session(inside: &Inside) -> String {
             ("rejected", "bad", "Reviewer rejects"),
             DELETE,
         ],
-        Status::Approved => &[("rejected", "bad", "Administrator changes it to rejected"), DELETE],
-        Status::Rejected => &[("approved", "good", "Administrator changes it to approved"), DELETE],
+        Status::Approved => &[("rejected", "bad", "Administrator rejects it"), DELETE],
+        Status::Rejected => &[("approved", "good", "Administrator approves it"), DELETE],
     };
     body.push_str(
         "<form method=\"post\" action=\"/liveform/decide\"><fieldset>\

@@ -1,8 +1,9 @@
 //! The whole simulated ARGOS as one synchronous value: a request and a time go in, an answer comes out.
 //!
-//! **Law.** Nothing here reads a clock, draws randomness, sleeps or opens a socket. Time is the caller's
-//! wall clock plus what was skipped; late effects and expiries happen when the next call looks. So the
-//! same calls at the same times give the same world, with sockets in front of it or without.
+//! **Law.** Nothing here reads a clock, draws luck without a seed, sleeps or opens a socket. Time is the
+//! caller's wall clock plus what was skipped; late effects, expiries and whatever else is due happen
+//! when the next call looks. So the same calls at the same times give the same world, with sockets in
+//! front of it or without.
 
 use std::{collections::BTreeMap, time::Duration};
 
