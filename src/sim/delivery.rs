@@ -133,3 +133,6 @@ async fn deliver(client: &Client, delivery: Delivery) -> Vec<Option<u16>> {
         tokio::time::sleep(if answers.len() == 1 { PAUSE_FIRST } else { PAUSE }).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,14 @@
 //! The simulator through its sockets: what the contract's samples look like to a client.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
-};
-
-use axum::{Router, body::Bytes, extract::State, routing::post};
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
 use super::*;
 
-const PID: &str = "pid_demo";
+pub(super) const PID: &str = "pid_demo";
 const KEY: &str = "argos_test_demo";
 
-async fn simulator() -> (Simulator, Client) {
+pub(super) async fn simulator() -> (Simulator, Client) {
     let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     (simulator, delivery::client().unwrap())
 }
@@ -23,21 +17,21 @@ fn tokens_url(simulator: &Simulator) -> String {
     format!("{}/submission/tokens", simulator.api_url())
 }
 
-async fn answered(request: RequestBuilder) -> (u16, Value) {
+pub(super) async fn answered(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
 }
 
-async fn register(simulator: &Simulator, client: &Client, ids: &[&str]) -> (u16, Value) {
+pub(super) async fn register(simulator: &Simulator, client: &Client, ids: &[&str]) -> (u16, Value) {
     let body = json!({"tokenId": ids}).to_string();
     let request = client.post(tokens_url(simulator)).header("x-api-key", KEY);
     answered(request.header("content-type", "text/plain").body(body)).await
 }
 
 /// Waits for a state that comes by itself, and fails if it does not.
-async fn until(mut reached: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+pub(super) async fn until(mut reached: impl FnMut() -> bool) {
+    for _ in 0..12_000 {
         if reached() {
             return;
         }
@@ -162,129 +156,6 @@ async fn a_person_walks_the_pages_from_consent_to_approval() {
     assert!(again.text().await.unwrap().contains("data-cause=\"approved\""));
     let counters = simulator.counters(PID).unwrap();
     assert_eq!((counters.tokens_opened, counters.tokens_opened_by_several), (1, 0));
-}
-
-/// A receiver that refuses its first webhook and keeps what it was sent.
-#[derive(Default)]
-struct Receiver {
-    seen: Mutex<Vec<Value>>,
-}
-
-async fn receive(State(receiver): State<Arc<Receiver>>, body: Bytes) -> axum::http::StatusCode {
-    let mut seen = receiver.seen.lock().unwrap();
-    seen.push(serde_json::from_slice(&body).unwrap());
-    if seen.len() == 1 {
-        axum::http::StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        axum::http::StatusCode::OK
-    }
-}
-
-#[tokio::test]
-async fn webhooks_arrive_in_order_and_are_repeated_when_refused() {
-    let receiver = Arc::new(Receiver::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let app = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&receiver));
-    let served = tokio::spawn(async move { axum::serve(listener, app).await });
-
-    let (simulator, client) = simulator().await;
-    let settings = WebhookSettings { url: Some(url), ..WebhookSettings::default() };
-    simulator.control(Command::Webhooks(settings)).unwrap();
-    register(&simulator, &client, &["token-0001"]).await;
-    let control = |name: &str, body: Value| {
-        let url = format!("{}/_sim/{name}", simulator.form_url());
-        answered(client.post(url).body(body.to_string()))
-    };
-    let (status, started) =
-        control("liveform/start", json!({"token": "token-0001", "cf1": "a"})).await;
-    assert_eq!(status, 200, "{started}");
-    let decision = json!({"submission_id": started["submission_id"], "decision": "rejected"});
-    assert_eq!(control("liveform/decide", decision).await.0, 200);
-
-    until(|| simulator.counters(PID).unwrap().webhooks_delivered == 2).await;
-    let seen = receiver.seen.lock().unwrap().clone();
-    let triggers: Vec<&Value> = seen.iter().map(|body| &body["webhook_trigger"]).collect();
-    assert_eq!(triggers, ["created", "created", "rejected"]);
-    assert_eq!(seen[1]["tokenId"], "token-0001");
-    assert_eq!(seen[1]["cf"], json!({"cf1": "a"}));
-    assert_eq!(seen[2]["kyc_result"]["status"], "rejected");
-    served.abort();
-}
-
-/// Serves webhooks until it is dropped; answers by the count of those that came.
-async fn serve(answer: fn(u64) -> u16) -> (String, Arc<AtomicU64>, tokio::task::JoinHandle<()>) {
-    let came = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&came);
-    let receive = move || async move {
-        let n = count.fetch_add(1, Ordering::Relaxed);
-        axum::http::StatusCode::from_u16(answer(n)).unwrap()
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let app = Router::new().route("/hook", post(receive));
-    let served = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (url, came, served)
-}
-
-fn crowd(simulator: &Simulator, tokens: usize, plan: Plan) -> CrowdReport {
-    let foreign = Command::Foreign { pid: None, count: tokens, prefix: None, ids: Vec::new() };
-    simulator.control(foreign).unwrap();
-    let link = |n| format!("{}/?pid={PID}&token=foreign-{n:08}", simulator.form_url());
-    simulator.crowd(&Crowd { links: (0..tokens).map(link).collect(), plan })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_crowd_causes_is_carried_out_and_every_webhook_is_accounted_for() {
-    let (url, came, served) = serve(|n| if n % 50 == 0 { 503 } else { 200 }).await;
-    let (simulator, _) = simulator().await;
-    let settings = WebhookSettings {
-        url: Some(url),
-        drop_percent: Some(2.0),
-        duplicate_percent: Some(5.0),
-        late_percent: Some(5.0),
-        seed: Some(3),
-        ..WebhookSettings::default()
-    };
-    simulator.control(Command::Webhooks(settings)).unwrap();
-    let report = crowd(&simulator, 1_000, Plan::Submits { decision: Decision::Approved });
-    assert!(report.refused.is_empty());
-    let counters = || simulator.counters(PID).unwrap();
-    until(|| counters().webhooks_waiting == 0).await;
-    let all = counters();
-    assert_eq!(all.webhooks_made, 2_000);
-    assert_eq!(
-        all.webhooks_delivered + all.webhooks_failed,
-        all.webhooks_made - all.webhooks_dropped + all.webhooks_duplicated
-    );
-    assert_eq!(all.webhook_answers.values().sum::<u64>(), came.load(Ordering::Relaxed));
-    assert!(all.webhook_answers["5xx"] >= 40 && all.webhooks_late > 50, "{all:?}");
-    served.abort();
-}
-
-#[tokio::test]
-async fn a_webhook_is_tried_as_often_as_told() {
-    let (url, came, served) = serve(|_| 500).await;
-    let (simulator, _) = simulator().await;
-    let settings = WebhookSettings { url: Some(url), tries: Some(2), ..WebhookSettings::default() };
-    simulator.control(Command::Webhooks(settings)).unwrap();
-    crowd(&simulator, 1, Plan::WalksAway);
-    until(|| simulator.counters(PID).unwrap().webhooks_failed == 1).await;
-    assert_eq!(came.load(Ordering::Relaxed), 2);
-    served.abort();
-}
-
-#[tokio::test]
-async fn what_is_due_happens_though_nobody_calls() {
-    let (url, came, served) = serve(|_| 200).await;
-    let (simulator, _) = simulator().await;
-    let settings = WebhookSettings { url: Some(url), ..WebhookSettings::default() };
-    simulator.control(Command::Webhooks(settings)).unwrap();
-    let rule = RuleChange { abandoned_after_ms: Some(20), ..RuleChange::default() };
-    simulator.control(Command::Rules(rule)).unwrap();
-    crowd(&simulator, 1, Plan::WalksAway);
-    until(|| came.load(Ordering::Relaxed) == 2).await;
-    served.abort();
 }
 
 #[tokio::test]
