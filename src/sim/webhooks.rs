@@ -151,6 +151,8 @@ pub(super) struct Outbox {
     due: Vec<Delivery>,
     shown: VecDeque<String>,
     tally: Tally,
+    /// The last look of the clock, which looks before every act.
+    now: Millis,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -169,8 +171,7 @@ struct Letter {
 
 struct Late {
     letter: Letter,
-    /// Set by the first look of the clock.
-    until: Option<Millis>,
+    until: Millis,
 }
 
 #[derive(Default)]
@@ -204,6 +205,7 @@ impl Outbox {
             due: Vec::new(),
             shown: VecDeque::new(),
             tally: Tally::default(),
+            now: 0,
         }
     }
 
@@ -267,11 +269,8 @@ impl Outbox {
 
     /// Lets go what was late for long enough.
     pub(super) fn advance(&mut self, now: Millis) {
-        for late in self.late.values_mut() {
-            late.until.get_or_insert(now.saturating_add(LATE_AT_MOST));
-        }
-        let due = |late: &Late| late.until.is_some_and(|until| until <= now);
-        while self.late.first_key_value().is_some_and(|(_, late)| due(late)) {
+        self.now = now;
+        while self.late.first_key_value().is_some_and(|(_, late)| late.until <= now) {
             self.let_late_go();
         }
     }
@@ -337,7 +336,8 @@ impl Outbox {
     fn hold(&mut self, letter: Letter, overtaken_by: u64) {
         self.tally.late += 1;
         let after = self.tally.posted + overtaken_by;
-        self.late.insert((after, self.tally.made), Late { letter, until: None });
+        let until = self.now.saturating_add(LATE_AT_MOST);
+        self.late.insert((after, self.tally.made), Late { letter, until });
     }
 
     fn let_late_go(&mut self) {
