@@ -20,7 +20,7 @@ use crate::{
 /// Below the base address of the interface.
 pub const SUBMISSIONS_PATH: &str = "/submission";
 /// Submissions that one page may hold; ARGOS once allowed twice as many.
-pub const PAGE_SUBMISSIONS: u32 = 1_000;
+pub const PAGE_SUBMISSIONS: u32 = 500;
 
 const LIST_NAMES: [&str; 3] = ["Items", "items", "data"];
 const NEXT_NAMES: [&str; 3] = ["nextpageKey", "nextPageKey", "nextpage_key"];

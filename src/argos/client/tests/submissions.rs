@@ -78,7 +78,7 @@ async fn a_list_is_walked_by_its_own_keys_and_a_submission_is_found_by_its_id() 
 
     let seen = server.seen();
     let lines: Vec<&str> = seen.iter().map(|request| request.line.as_str()).collect();
-    let page = "GET /v3/submission?start_date=2026-01-11&end_date=2026-01-13&count=1000";
+    let page = "GET /v3/submission?start_date=2026-01-11&end_date=2026-01-13&count=500";
     let further = format!("{page}&nextpage_id=sub%2F1&nextpage_date=a%20b");
     assert_eq!(lines, [page, &further, "GET /v3/submission?submission_id=sub%2F1", page]);
     assert!(seen.iter().all(|request| request.headers["x-api-key"] == KEY));

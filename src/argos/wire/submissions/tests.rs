@@ -36,18 +36,18 @@ fn cursor() -> Cursor {
 fn a_page_is_asked_for_with_a_day_to_spare_on_both_sides() {
     assert_eq!(
         submissions_query(days(TOLD, TOLD), None),
-        "start_date=2026-01-11&end_date=2026-01-13&count=1000"
+        "start_date=2026-01-11&end_date=2026-01-13&count=500"
     );
     assert_eq!(
         submissions_query(days(TOLD, TOLD), Some(&cursor())),
-        "start_date=2026-01-11&end_date=2026-01-13&count=1000\
+        "start_date=2026-01-11&end_date=2026-01-13&count=500\
          &nextpage_id=sub-1&nextpage_date=2026-01-12-11-23-13-%2B0900"
     );
     // Over the end of a year, and at both ends of time.
     let year = submissions_query(days(1_767_225_600_000 - 1, 1_767_225_600_000), None);
-    assert_eq!(year, "start_date=2025-12-30&end_date=2026-01-02&count=1000");
+    assert_eq!(year, "start_date=2025-12-30&end_date=2026-01-02&count=500");
     let ends = submissions_query(days(0, u64::MAX), None);
-    assert_eq!(ends, "start_date=1969-12-31&end_date=9999-12-31&count=1000");
+    assert_eq!(ends, "start_date=1969-12-31&end_date=9999-12-31&count=500");
 }
 
 #[test]
