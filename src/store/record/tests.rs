@@ -52,6 +52,18 @@ fn the_bytes_of_the_format_are_these() {
 }
 
 #[test]
+fn the_numbers_of_the_format_are_these() {
+    let ending = |ending| LineRecord::from(&ClosedLease { ending, ..line() }).ending;
+    assert_eq!(Ending::ALL.map(ending), [1, 2, 3, 4, 5, 6]);
+    let causes =
+        [DoomCause::Cancelled, DoomCause::Aged, DoomCause::LeaseClosed, DoomCause::Vanished];
+    let cause = |cause| DoomRecord::from(&Doom::new(cause, at(7), at(8))).cause;
+    assert_eq!(causes.map(cause), [1, 2, 3, 4]);
+    assert_eq!(Decision::ALL.map(|decision| Said::only(decision).bits()), [1, 2, 4]);
+    assert_eq!(Activity::ALL.map(activity_number), [1, 2, 3]);
+}
+
+#[test]
 fn a_number_of_tomorrow_is_an_error_that_names_it() {
     let doom = DoomRecord { cause: 9, ..DoomRecord::default() };
     let error = Doom::try_from(doom).unwrap_err();
