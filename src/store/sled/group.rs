@@ -172,14 +172,20 @@ mod tests {
         assert!(parts.values.iter().all(|value| value.len() <= VALUE_MAX));
     }
 
+    #[test]
+    fn the_key_of_a_part_names_its_group_and_keeps_their_order() {
+        assert_eq!(key_parts(&key(7, 3)), Some((7, 3)));
+        assert!(key(7, 3) < key(7, 4) && key(7, 300) < key(8, 0) && key(255, 0) < key(256, 0));
+    }
+
     const LATEST: Timestamp = Timestamp::from_millis(u64::MAX);
 
     fn largest_grant() -> Grant {
-        let number = |label| format!("{label:0width$}", width = LABEL_KEY_MAX);
+        let label = |at| (format!("{at:0LABEL_KEY_MAX$}"), "v".repeat(LABEL_VALUE_MAX));
         Grant {
             owner: Owner::parse(&"o".repeat(OWNER_BYTES_MAX)).unwrap(),
             request: Some(largest_request()),
-            labels: (0..LABELS_MAX).map(|at| (number(at), "v".repeat(LABEL_VALUE_MAX))).collect(),
+            labels: (0..LABELS_MAX).map(label).collect(),
         }
     }
 
@@ -190,9 +196,8 @@ mod tests {
 
     fn largest_submissions() -> Submissions {
         let told = Some(Told { at: LATEST, said: Said::from_bits(0b111).unwrap() });
-        let id = |number| format!("{number:0width$}", width = SUBMISSION_ID_MAX);
         let submission = |number| Submission {
-            id: Some(SubmissionId::parse(&id(number)).unwrap()),
+            id: Some(SubmissionId::parse(&format!("{number:0SUBMISSION_ID_MAX$}")).unwrap()),
             dated: told,
             undated: told,
         };
@@ -238,11 +243,5 @@ mod tests {
             grant: Some(largest_grant()),
             closer: Some(largest_request()),
         }
-    }
-
-    #[test]
-    fn the_key_of_a_part_names_its_group_and_keeps_their_order() {
-        assert_eq!(key_parts(&key(7, 3)), Some((7, 3)));
-        assert!(key(7, 3) < key(7, 4) && key(7, 300) < key(8, 0) && key(255, 0) < key(256, 0));
     }
 }

@@ -224,7 +224,7 @@ async fn no_page_ever_becomes_a_file_under_blobs() {
     for revision in 1..=40 {
         let first = revision * 256 % 5_000;
         let tokens: Vec<_> = (first..first + 256).map(large_lease).collect();
-        let lines = (first..first + 256).map(|number| line(number, revision)).collect();
+        let lines = (first..first + 256).map(|number| large_line(number, revision)).collect();
         ledger.commit(Group { tokens, lines, ..group(revision) }).await.unwrap();
         assert_eq!(fs::read_dir(place.data().join("ledger/blobs")).unwrap().count(), 0);
     }
