@@ -99,3 +99,48 @@ impl Sweep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::ids::Sequence, store::sled::history::Trees};
+
+    #[test]
+    fn nothing_goes_before_it_is_written_down_that_it_will() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = sled::open(dir.path()).unwrap();
+        let tree = |name| db.open_tree(name).unwrap();
+        let shelf = Shelf::default();
+        let trees = Trees { lines: tree("lines"), spans: tree("spans") };
+        shelf.attach(trees, Default::default());
+        let line = |number| LineRecord {
+            sequence: number,
+            revision: 50 - number,
+            closed: number,
+            ending: 1,
+            ..LineRecord::default()
+        };
+        shelf.absorb((1..=10).map(line).collect());
+        shelf.fold(0).unwrap();
+        let left = || shelf.lines(Sequence::ZERO, 100).unwrap().len();
+
+        for (before, lines_max, newest, kept) in [(4, 100, 49, 7), (0, 5, 46, 5)] {
+            let before = Timestamp::from_millis(before);
+            for disk_is_well in [false, true] {
+                let mut sweep = Sweep::begin(before, lines_max);
+                let there = left();
+                let mut heard = Vec::new();
+                let ended = (0..10).find_map(|_| {
+                    let step = sweep.step(&shelf, |revision| {
+                        heard.push((revision, left()));
+                        if disk_is_well { Ok(()) } else { Err("the disk is full".into()) }
+                    });
+                    step.transpose()
+                });
+                assert_eq!(heard, [(Revision(newest), there)], "the newest of those that go");
+                assert_eq!(ended.unwrap().is_ok(), disk_is_well);
+                assert_eq!(left(), if disk_is_well { kept } else { there });
+            }
+        }
+    }
+}

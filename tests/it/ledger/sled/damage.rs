@@ -234,7 +234,7 @@ async fn whoever_comes_back_makes_it_read_only_what_changed_since() {
     stretches(&mut place).await;
     meddle(&place, "lines", |lines| {
         let first = lines.iter().keys().next().unwrap().unwrap();
-        lines.insert(first, "illegible").unwrap();
+        lines.insert(first, &[0xff; 8]).unwrap();
     });
     place.start();
     let mut ledger = place.sled();
