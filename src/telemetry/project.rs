@@ -246,6 +246,16 @@ impl ProjectMetrics {
             | Event::Told { .. }
             | Event::Rescheduled { .. }
             | Event::LinkDead { .. }
+            | Event::Vanished { .. }
+            | Event::ListingWanted { .. }
+            | Event::ListingBegan { .. }
+            | Event::Listed { .. }
+            | Event::ListingEnded { .. }
+            | Event::VanishedSettled { .. }
+            | Event::HeldBack { .. }
+            | Event::LossAccepted
+            | Event::ForeignDoomed { .. }
+            | Event::ForeignDeleted { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
             | Event::SurveyBegan { .. }

@@ -5,6 +5,7 @@ mod chores;
 mod commit;
 mod recovery;
 mod stop;
+mod time;
 mod waiting;
 
 use std::time::Duration;

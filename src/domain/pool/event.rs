@@ -1,9 +1,9 @@
 //! What happened. The pool is the fold of these, and so are the counters of the daemon.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    ids::{OrderId, Sequence, SubmissionId},
+    ids::{OrderId, Sequence, SubmissionId, TokenId},
     invariant::Breach,
     order::{Doubt, Order},
     paging::{Cursor, Days},
@@ -12,7 +12,7 @@ use crate::domain::{
     token::{ClosedLease, Decision, Doom, Lease, Token},
 };
 
-use super::{Answer, Count, KeyCheck};
+use super::{Answer, Conclusion, Count, KeyCheck, ListingWanted};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -85,6 +85,11 @@ pub enum Event {
         sequence: Sequence,
         doom: Doom,
     },
+    /// A Ready token is not there any more, as two listings agree.
+    Vanished {
+        sequence: Sequence,
+        doom: Doom,
+    },
     DeletionFailed {
         sequences: Vec<Sequence>,
         at: Timestamp,
@@ -123,6 +128,43 @@ pub enum Event {
     },
     ExtraOrdered {
         tokens: u32,
+    },
+    ListingWanted {
+        at: Timestamp,
+        wanted: ListingWanted,
+    },
+    /// The ids at ARGOS are listed, and these should be among them.
+    ListingBegan {
+        unseen: BTreeSet<Sequence>,
+        at: Timestamp,
+    },
+    /// A page of them: ours, and those of others with whether they look like ours.
+    Listed {
+        seen: Vec<Sequence>,
+        foreign: Vec<(TokenId, bool)>,
+        unreadable: u32,
+        next: Option<Cursor>,
+    },
+    ListingEnded {
+        conclusion: Box<Conclusion>,
+    },
+    /// Something that vanished is no longer what it was.
+    VanishedSettled {
+        sequence: Sequence,
+    },
+    /// Ready tokens that may be missing are not handed out.
+    HeldBack {
+        sequences: Vec<Sequence>,
+    },
+    /// A person looked at what vanished.
+    LossAccepted,
+    /// An operator wants foreign ids gone, also those that look like ours or only the others.
+    ForeignDoomed {
+        like_ours: bool,
+    },
+    ForeignDeleted {
+        tokens: Vec<TokenId>,
+        done: bool,
     },
     /// ARGOS is to be asked about a submission.
     Asked {
