@@ -210,10 +210,14 @@ async fn a_closed_volume_refuses_everything() {
     let place = Directory::new();
     let mut ledger = place.sled();
     ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { lines: vec![line(1, 1)], ..group(1) }).await.unwrap();
+    ledger.retain(at(0), 0).await.unwrap();
     place.volume().close();
-    let refused = ledger.commit(Group { tokens: vec![ready(1)], ..group(1) }).await;
+    let refused = ledger.commit(Group { tokens: vec![ready(1)], ..group(2) }).await;
     assert!(matches!(refused, Err(LedgerError::Refused(_))));
     assert!(ledger.reader().line(Sequence::ZERO).await.is_err());
+    let resumable = ledger.reader().resumable();
+    assert_eq!(resumable.revision, Revision(1), "whoever has read just before asks after it");
 }
 
 #[tokio::test]
