@@ -225,7 +225,7 @@ impl Shelf {
         trees.put_block(block, lines.into_values().collect())?;
         trees.put_span(block / BLOCKS_PER_SPAN, span)?;
         // Only this thread adds lines, so these are the ones that were just written.
-        self.lock().recent.retain(|sequence, _| !range.contains(sequence));
+        self.lock().recent.extract_if(range, |_, _| true).for_each(drop);
         Ok(())
     }
 
