@@ -90,6 +90,9 @@ impl Ledger for Memory {
             }
             image.epoch += 1;
             self.epoch = Some(image.epoch);
+            if suspect_below.is_some() {
+                image.resumable.epoch = image.epoch;
+            }
             Ok(Opened { suspect_below, ..image.opened(opening.remember_after) })
         })
     }
@@ -109,12 +112,17 @@ impl Ledger for Memory {
             if self.epoch != Some(image.epoch) {
                 return Err(LedgerError::Fenced);
             }
-            let total = image.lines.len();
-            image.lines.retain(|_, line| line.closed >= before);
+            let mut gone: Vec<ClosedLease> = image
+                .lines
+                .extract_if(.., |_, line| line.closed < before)
+                .map(|(_, line)| line)
+                .collect();
             while image.lines.len() as u64 > lines_max {
-                image.lines.pop_first();
+                gone.extend(image.lines.pop_first().map(|(_, line)| line));
             }
-            Ok((total - image.lines.len()) as u64)
+            let newest = gone.iter().map(|line| line.revision).max().unwrap_or_default();
+            image.resumable.revision = image.resumable.revision.max(newest);
+            Ok(gone.len() as u64)
         })
     }
 
