@@ -18,16 +18,18 @@ use super::{Access, Parts, ProjectRules, Server};
 use crate::{
     domain::{
         entropy::Entropy,
-        ids::{ProjectName, TokenId, TokenPrefix},
+        ids::{ProjectName, SubmissionId, TokenId, TokenPrefix},
         liveform::Form,
+        paging::{Cursor, Days},
         pool::Policy,
         refill,
+        submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
     },
     engine::{self, Engine, Handle, Pools, Settings, Status},
     port::{
-        Clock, Condition, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
-        Supplier, SupplierHealth,
+        Clock, Condition, Hold, Listing, Outcome, Pending, Purpose, Refused, RefusedCause,
+        Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
     store::memory::{Faults, Memory},
     telemetry::Metrics,
@@ -120,6 +122,15 @@ impl Stand {
         self.disks.lock().unwrap()[&ProjectName::parse(project).unwrap()].clone()
     }
 
+    /// ARGOS tells something about a token of `default`, by webhook.
+    pub(crate) async fn tell(&self, token: &str, kind: FactKind, submission: Option<&str>) {
+        let submission = submission.map(|id| SubmissionId::parse(id).unwrap());
+        let fact = Fact { kind, at: self.clock.now(), submission, updated: None, asked: false };
+        let token = Some(TokenId::parse(token).unwrap());
+        let report = Report { token, marks: Marks::default(), fact };
+        self.handle("default").report(report).await.unwrap();
+    }
+
     /// Waits until a project stands as it should.
     pub(crate) async fn until(&self, project: &str, fits: impl Fn(&Status) -> bool) {
         eventually(async || fits(&self.handle(project).status().await.unwrap())).await;
@@ -193,6 +204,8 @@ fn policy(project: &ProjectName) -> Policy {
         session_max: Duration::from_secs(1_800),
         decided_grace: Duration::from_secs(120),
         lapsed_grace: Duration::from_secs(1_200),
+        revoked_grace: Duration::ZERO,
+        overdue_after: None,
         delete_tries_max: 6,
         cap_pause: Duration::from_secs(120),
         ttl_max: Duration::from_secs(86_400),
@@ -291,6 +304,18 @@ impl Supplier for ScriptedArgos {
 
     fn find(&self, _: TokenId) -> Pending<'_, Outcome<bool>> {
         Box::pin(async { Outcome::Settled(true) })
+    }
+
+    fn list(&self, _: Option<Cursor>) -> Pending<'_, Outcome<Listing>> {
+        Box::pin(async { Outcome::Settled(Listing::default()) })
+    }
+
+    fn submissions(&self, _: Days, _: Option<Cursor>) -> Pending<'_, Outcome<SubmissionsPage>> {
+        Box::pin(async { Outcome::Settled(SubmissionsPage::default()) })
+    }
+
+    fn submission(&self, _: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
+        Box::pin(async { Outcome::Settled(None) })
     }
 
     fn health(&self) -> SupplierHealth {
