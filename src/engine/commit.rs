@@ -28,11 +28,13 @@ impl Engine {
         let changes = self.pool.take_changes();
         if !changes.is_empty() {
             let group = group(&self.pool, changes, now);
+            let (revision, news) = (group.revision, self.herald.prepare(&group));
             let began = Instant::now();
             if let Err(error) = self.write(group, turn, now).await {
                 return self.reload(&error, turn).await.map(|()| false);
             }
             self.failing = false;
+            self.herald.tell(revision, news);
             self.observer.group(turn.held.len(), began.elapsed());
         }
         self.observer.committed(&turn.events);

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Handle, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting};
+use super::{
+    Engine, Handle, Herald, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting,
+};
 use crate::{
     domain::{
         demand::Demand,
@@ -33,7 +35,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let remember_after = clock.now().minus(policy.request_id_memory);
     let opening = Opening { pid, identity, remember_after };
     let opened = ledger.open(opening.clone()).await?;
-    let suspect = opened.suspect_below;
+    let (suspect, epoch) = (opened.suspect_below, opened.epoch);
     clock.continue_from(opened.committed_at);
     let now = clock.now();
     let mut pool = restore(opened, policy.clone(), now);
@@ -46,6 +48,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
 
     let (calls_in, calls, notes_in, notes) = Engine::lanes();
     let vitals = Arc::new(Vitals::default());
+    let herald = Herald::new(pool.revision());
     let handle = Handle::new(
         project.clone(),
         Arc::new(pool.seal().clone()),
@@ -54,10 +57,12 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         calls_in,
         notes_in.clone(),
         vitals.clone(),
+        herald.clone(),
     );
     let mut engine = Engine {
         project,
         opening,
+        epoch,
         policy,
         settings,
         pool,
@@ -67,6 +72,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         entropy,
         observer,
         vitals,
+        herald,
         calls,
         notes,
         report: notes_in,
@@ -95,6 +101,7 @@ impl Engine {
             match self.ledger.open(self.opening.clone()).await {
                 Ok(opened) => {
                     let suspect = opened.suspect_below;
+                    self.epoch = opened.epoch;
                     let before = std::mem::replace(
                         &mut self.pool,
                         restore(opened, self.policy.clone(), now),
@@ -105,6 +112,7 @@ impl Engine {
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
                     match self.take_out_of_use(suspect).await {
                         Ok(()) => {
+                            self.herald.reopened(self.pool.revision());
                             tracing::info!(project = %self.project, "ledger is open again");
                             return Ok(());
                         }
