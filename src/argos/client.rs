@@ -31,8 +31,8 @@ use crate::{
         time::Timestamp,
     },
     port::{
-        Clock, DoubtfulCause, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
-        Listing, SubmissionsPage, Supplier, SupplierHealth,
+        Clock, DoubtfulCause, Hold, Listing, Outcome, Pending, Purpose, Refused, RefusedCause,
+        Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
 };
 

@@ -109,7 +109,8 @@ impl Kind {
             Self::Flag => "true or false".to_owned(),
             Self::Choice([only]) => format!("{only:?}"),
             Self::Choice(choices) => {
-                let shown = |choice: &&str| if choice.is_empty() { "\"\"" } else { choice }.to_owned();
+                let shown =
+                    |choice: &&str| if choice.is_empty() { "\"\"" } else { choice }.to_owned();
                 let shown: Vec<_> = choices.iter().map(shown).collect();
                 format!("one of {}", shown.join(", "))
             }

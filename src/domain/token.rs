@@ -165,14 +165,8 @@ pub enum Ending {
 }
 
 impl Ending {
-    pub const ALL: [Self; 6] = [
-        Self::Decided,
-        Self::Expired,
-        Self::Lapsed,
-        Self::Released,
-        Self::Revoked,
-        Self::Replaced,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Decided, Self::Expired, Self::Lapsed, Self::Released, Self::Revoked, Self::Replaced];
 
     pub const fn as_str(self) -> &'static str {
         match self {

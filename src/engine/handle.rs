@@ -183,7 +183,9 @@ impl Handle {
         let command = Command::Replace { sequence, owner: owner.clone(), request, ttl };
         let granted = match self.call(command, until).await {
             Ok(Reply::Leases(mut granted)) => granted.pop().ok_or_else(bug)?,
-            Ok(Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_)) => return Err(bug()),
+            Ok(Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_)) => {
+                return Err(bug());
+            }
             Err(rejection) if rejection.reason == Reason::LeaseNotFound => {
                 return Err(match self.closed_for(sequence, owner.as_ref()).await? {
                     Some(line) => self.not_replaced(&line),

@@ -22,9 +22,7 @@ use crate::{
         time::Timestamp,
         token::{ClosedLease, Token},
     },
-    port::{
-        Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage,
-    },
+    port::{Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage},
 };
 
 /// One owner's handle on a disk in memory.

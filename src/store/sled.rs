@@ -54,9 +54,7 @@ use crate::{
         time::Timestamp,
         token::ClosedLease,
     },
-    port::{
-        Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage,
-    },
+    port::{Group, Ledger, LedgerError, Opened, Opening, Pending, Reader, Resumable, Usage},
 };
 
 /// sled writes a segment at once, and keeps pages of up to a quarter of one out of `blobs/`.

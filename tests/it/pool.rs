@@ -18,10 +18,9 @@ use argospool::domain::{
     ids::{OrderId, Owner, RequestId, Sequence, TokenId},
     liveform::Query,
     order::{Attempt, OrderState},
-    pool::{
-        Command, Effect, Fact, FactKind, Granted, Policy, Pool, Refusal, Reply, UnderWay, Wanted,
-    },
+    pool::{Command, Effect, Granted, Heard, Policy, Pool, Refusal, Reply, UnderWay, Wanted},
     seal::{LedgerIdentity, Salt, Seal},
+    submission::{Fact, FactKind},
     time::Timestamp,
     token::{ClosedLease, Doom, Grant, Labels, Lease, Request, Stage},
 };
@@ -175,11 +174,27 @@ impl Desk {
     }
 
     pub fn fact_at(&mut self, sequence: Sequence, kind: FactKind, at: Timestamp) -> bool {
-        let fact = Fact { kind, at, submission: None };
+        self.hear(sequence, crate::world::fact(kind, at))
+    }
+
+    /// Whether it was news.
+    pub fn hear(&mut self, sequence: Sequence, fact: Fact) -> bool {
         let line = self.records.lines.get(&sequence).cloned().map(Arc::new);
         let reply = self.tell(&Command::Fact { sequence, fact, line }).unwrap();
-        let Reply::Fact { news } = reply else { panic!("a fact was answered {reply:?}") };
-        news
+        let Reply::Fact(heard) = reply else { panic!("a fact was answered {reply:?}") };
+        heard == Heard::News
+    }
+
+    /// ARGOS has deleted these.
+    pub fn deleted(&mut self, sequences: Vec<Sequence>) {
+        let urgent = |sequence: &&Sequence| {
+            matches!(self.pool.token(**sequence).map(|token| &token.stage),
+                Some(Stage::Doomed(doom)) if doom.urgent)
+        };
+        let lines = sequences.iter().filter(urgent);
+        let lines =
+            lines.filter_map(|sequence| self.records.lines.get(sequence)).cloned().collect();
+        self.tell(&Command::Deleted { sequences, done: true, lines }).unwrap();
     }
 
     pub fn counted(&mut self, tokens: u32, overlapped: bool) {
@@ -194,7 +209,7 @@ impl Desk {
     pub fn registrations(&self) -> Vec<OrderId> {
         let order = |effect| match effect {
             Effect::Register { order } => Some(order),
-            Effect::Delete { .. } | Effect::Count | Effect::Find { .. } => None,
+            _ => None,
         };
         self.effects().into_iter().filter_map(order).collect()
     }
@@ -202,9 +217,14 @@ impl Desk {
     pub fn deletions(&self) -> Vec<Vec<Sequence>> {
         let sequences = |effect| match effect {
             Effect::Delete { sequences } => Some(sequences),
-            Effect::Register { .. } | Effect::Count | Effect::Find { .. } => None,
+            _ => None,
         };
         self.effects().into_iter().filter_map(sequences).collect()
+    }
+
+    /// A deletion failed, or nobody knows.
+    pub fn not_deleted(&mut self, sequences: Vec<Sequence>) {
+        self.tell(&Command::Deleted { sequences, done: false, lines: Vec::new() }).unwrap();
     }
 
     pub fn stage(&self, sequence: Sequence) -> &Stage {

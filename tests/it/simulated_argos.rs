@@ -6,11 +6,7 @@ use argospool::{
     app::{clock::SystemClock, entropy::SystemEntropy},
     argos::{Argos, ArgosOptions, Operation as Called, Surroundings},
     domain::{
-        ids::ProjectName,
-        pool::{Fact, FactKind},
-        refill::Rest,
-        secret::Secret,
-        token::Decision,
+        ids::ProjectName, refill::Rest, secret::Secret, submission::FactKind, token::Decision,
     },
     engine::{Engine, Handle, LeaseView, Parts, Status},
     port::Clock,
@@ -19,7 +15,7 @@ use argospool::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Nobody, policy, settings, wish};
+use crate::world::{Nobody, policy, report, settings, wish};
 
 const PID: &str = "pid_demo";
 
@@ -59,6 +55,7 @@ impl Rig {
                 calls_per_day: 100_000,
                 purge_share: 0.2,
                 reconcile_share: 0.05,
+                outcome_share: 0.1,
                 backoff_min: Duration::from_millis(10),
                 backoff_max: Duration::from_millis(100),
                 circuit_failures: 5,
@@ -189,8 +186,8 @@ async fn a_decided_lease_is_closed_and_its_token_deleted() {
     let views = rig.handle.lease(wanted, Duration::ZERO).await.unwrap();
     let LeaseView::Open { token, .. } = &views[0] else { panic!("not open") };
     for kind in [FactKind::Started, FactKind::Decided(Decision::Approved)] {
-        let fact = Fact { kind, at: SystemClock::start().now(), submission: None };
-        rig.handle.fact(token, fact).await.unwrap();
+        let told = report(token, kind, SystemClock::start().now());
+        rig.handle.report(told).await.unwrap();
     }
     rig.until("the token is gone", |status| status.census.doomed == 0 && status.census.leased == 0)
         .await;

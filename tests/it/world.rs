@@ -13,18 +13,23 @@ use std::{
 use argospool::{
     domain::{
         entropy::Entropy,
-        ids::{Owner, ProjectName, RequestId, Sequence, TokenId, TokenPrefix},
+        ids::{
+            Owner, ProjectName, RequestId, Revision, Sequence, SubmissionId, TokenId, TokenPrefix,
+        },
         limits::TOKENS_PER_CALL_MAX,
         liveform::{Form, Query},
+        paging::{Cursor, Days},
         pool::{Event, Policy, Wanted},
         refill,
+        submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
         token::{ClosedLease, Grant, Labels, Request},
     },
     engine::{Engine, Handle, LeaseView, Parts, Rejection, Settings, Status},
     port::{
-        Clock, Condition, Group, Hold, Ledger, LedgerError, Observer, Opened, Opening, Outcome,
-        Pending, Purpose, Reader, Registered, Supplier, SupplierHealth, Usage,
+        Clock, Condition, Group, Hold, Ledger, LedgerError, Listing, Observer, Opened, Opening,
+        Outcome, Pending, Purpose, Reader, Registered, Resumable, SubmissionsPage, Supplier,
+        SupplierHealth, Usage,
     },
     store::memory::Memory,
 };
@@ -85,6 +90,9 @@ pub enum Sent {
     Delete(Vec<TokenId>),
     Count,
     Find(TokenId),
+    List(Option<Cursor>),
+    Survey(Days, Option<Cursor>),
+    Ask(SubmissionId),
 }
 
 impl Sent {
@@ -107,6 +115,10 @@ pub struct Script {
     pub deletions: VecDeque<Outcome<()>>,
     pub counts: VecDeque<Outcome<u32>>,
     pub finds: VecDeque<Outcome<bool>>,
+    pub listings: VecDeque<Outcome<Listing>>,
+    pub surveys: VecDeque<Outcome<SubmissionsPage>>,
+    /// What is told of a submission that is asked about.
+    pub submissions: Vec<Report>,
     pub known: BTreeSet<TokenId>,
     /// Ids of others.
     pub foreign: u32,
@@ -138,7 +150,7 @@ impl Scripted {
         let sent = self.script(|script| script.sent.clone());
         let register = |sent| match sent {
             Sent::Register(tokens) => Some(tokens),
-            Sent::Delete(_) | Sent::Count | Sent::Find(_) => None,
+            _ => None,
         };
         sent.into_iter().filter_map(register).collect()
     }
@@ -147,7 +159,7 @@ impl Scripted {
         let sent = self.script(|script| script.sent.clone());
         let delete = |sent| match sent {
             Sent::Delete(tokens) => Some(tokens),
-            Sent::Register(_) | Sent::Count | Sent::Find(_) => None,
+            _ => None,
         };
         sent.into_iter().filter_map(delete).collect()
     }
@@ -221,6 +233,37 @@ impl Supplier for Scripted {
         Box::pin(async move { outcome })
     }
 
+    fn list(&self, cursor: Option<Cursor>) -> Pending<'_, Outcome<Listing>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::List(cursor));
+            let all =
+                || Listing { tokens: script.known.iter().cloned().collect(), ..Listing::default() };
+            script.listings.pop_front().unwrap_or_else(|| Outcome::Settled(all()))
+        });
+        Box::pin(async move { outcome })
+    }
+
+    fn submissions(
+        &self,
+        days: Days,
+        cursor: Option<Cursor>,
+    ) -> Pending<'_, Outcome<SubmissionsPage>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Survey(days, cursor));
+            script.surveys.pop_front().unwrap_or(Outcome::Settled(SubmissionsPage::default()))
+        });
+        Box::pin(async move { outcome })
+    }
+
+    fn submission(&self, id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
+        let outcome = self.script(|script| {
+            script.sent.push(Sent::Ask(id.clone()));
+            let of = |report: &&Report| report.fact.submission.as_ref() == Some(&id);
+            Outcome::Settled(script.submissions.iter().find(of).cloned())
+        });
+        Box::pin(async move { outcome })
+    }
+
     fn health(&self) -> SupplierHealth {
         let script = self.state.lock().unwrap();
         SupplierHealth {
@@ -285,9 +328,39 @@ impl Reader for WatchedReader {
         self.reader.lines(from, limit)
     }
 
+    fn lines_of(
+        &self,
+        sequences: Vec<Sequence>,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        self.reader.lines_of(sequences)
+    }
+
+    fn lines_changed(
+        &self,
+        after: Revision,
+        from: Sequence,
+        limit: usize,
+    ) -> Pending<'_, Result<Vec<ClosedLease>, LedgerError>> {
+        self.reader.lines_changed(after, from, limit)
+    }
+
+    fn resumable(&self) -> Resumable {
+        self.reader.resumable()
+    }
+
     fn usage(&self) -> Usage {
         Usage { free_bytes: self.free.load(Ordering::Relaxed), ..self.reader.usage() }
     }
+}
+
+/// Something that ARGOS tells without naming a submission.
+pub fn fact(kind: FactKind, at: Timestamp) -> Fact {
+    Fact { kind, at, submission: None, updated: None, asked: false }
+}
+
+/// The same about a token.
+pub fn report(token: &TokenId, kind: FactKind, at: Timestamp) -> Report {
+    Report { token: Some(token.clone()), marks: Marks::default(), fact: fact(kind, at) }
 }
 
 /// A policy with a small pool and the default times.
@@ -305,6 +378,8 @@ pub fn policy(target: u32, low_water: u32) -> Policy {
         session_max: Duration::from_secs(1_800),
         decided_grace: Duration::from_secs(120),
         lapsed_grace: Duration::from_secs(1_200),
+        revoked_grace: Duration::ZERO,
+        overdue_after: None,
         delete_tries_max: 6,
         cap_pause: Duration::from_secs(120),
         ttl_max: Duration::from_secs(86_400),

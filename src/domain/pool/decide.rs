@@ -186,8 +186,9 @@ impl Pool {
             .iter()
             .filter_map(|sequence| self.tokens.get(sequence))
             .take_while(|token| !self.outlives(token, now, Duration::ZERO))
-            .map(|token| {
-                Event::Aged { sequence: token.sequence, doom: Doom::new(DoomCause::Aged, now, now) }
+            .map(|token| Event::Aged {
+                sequence: token.sequence,
+                doom: Doom::new(DoomCause::Aged, now, now),
             });
         let due = self.outcomes.survey_due(&self.policy).is_some_and(|at| at <= now);
         let survey = due.then(|| Event::SurveyBegan { days: self.survey_days(now), at: now });

@@ -103,7 +103,13 @@ pub(super) struct Outcomes {
 
 // What happens to leases.
 impl Outcomes {
-    pub(super) fn opened(&mut self, sequence: Sequence, lease: &Lease, policy: &Policy, now: Timestamp) {
+    pub(super) fn opened(
+        &mut self,
+        sequence: Sequence,
+        lease: &Lease,
+        policy: &Policy,
+        now: Timestamp,
+    ) {
         let Some(after) = policy.overdue_after else { return };
         let mut span = after;
         while lease.issued.plus(span) <= now {
@@ -154,7 +160,13 @@ impl Outcomes {
     }
 
     /// From the records, at open.
-    pub(super) fn restored(&mut self, it: Unfinished, names: Vec<u64>, policy: &Policy, now: Timestamp) {
+    pub(super) fn restored(
+        &mut self,
+        it: Unfinished,
+        names: Vec<u64>,
+        policy: &Policy,
+        now: Timestamp,
+    ) {
         let Some(after) = policy.overdue_after else { return };
         let over = it.closed.plus(policy.lapsed_grace + 2 * after);
         if !it.started && over <= now {
@@ -362,10 +374,8 @@ impl Pool {
     }
 
     fn unheard_of(&self, sequence: Sequence) -> bool {
-        let open = matches!(
-            self.tokens.get(&sequence).map(|token| &token.stage),
-            Some(Stage::Leased(_))
-        );
+        let open =
+            matches!(self.tokens.get(&sequence).map(|token| &token.stage), Some(Stage::Leased(_)));
         open || self.outcomes.unfinished.contains_key(&sequence)
     }
 

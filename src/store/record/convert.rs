@@ -12,8 +12,8 @@ use crate::domain::{
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
-    time::Timestamp,
     submission::{Said, Submission, Submissions, Told},
+    time::Timestamp,
     token::{
         ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Started, Token,
     },
@@ -165,10 +165,8 @@ impl From<StartedRecord> for Started {
 
 impl From<&Submission> for SubmissionRecord {
     fn from(submission: &Submission) -> Self {
-        let told = |told: Told| ToldRecord {
-            at: told.at.as_millis(),
-            said: u32::from(told.said.bits()),
-        };
+        let told =
+            |told: Told| ToldRecord { at: told.at.as_millis(), said: u32::from(told.said.bits()) };
         Self {
             id: submission.id.as_ref().map(|id| id.as_str().to_owned()),
             dated: submission.dated.map(told),

@@ -6,17 +6,18 @@ use argospool::{
     domain::{
         fault::Reason,
         pause::Activity,
-        pool::{Fact, FactKind, KeyCheck, Policy},
+        pool::{Heard, KeyCheck, Policy},
+        submission::{FactKind, Report},
         time::Timestamp,
         token::Decision,
     },
-    engine::{Heard, LeaseView, Which},
+    engine::{LeaseView, Which},
     port::{DoubtfulCause, Outcome, Refused, RefusedCause},
     store::memory::Memory,
 };
 
 use super::doubtful;
-use crate::world::{Bench, Scripted, policy, settings};
+use crate::world::{Bench, Scripted, policy, report, settings};
 
 /// R2.
 #[tokio::test(start_paused = true)]
@@ -141,16 +142,14 @@ async fn a_late_fact_is_in_history_when_it_is_acknowledged() {
     };
     bench.until("it lapses", |status| status.census.leased == 0).await;
     bench.until("it is deleted", |status| status.census.doomed == 0).await;
-    let decided = Fact {
-        kind: FactKind::Decided(Decision::Approved),
-        at: Timestamp::from_millis(1_800_000_100_000),
-        submission: None,
-    };
-    assert_eq!(bench.handle.fact(&token, decided.clone()).await.unwrap(), Heard::News);
-    assert_eq!(bench.handle.fact(&token, decided.clone()).await.unwrap(), Heard::Known);
+    let at = Timestamp::from_millis(1_800_000_100_000);
+    let decided = report(&token, FactKind::Decided(Decision::Approved), at);
+    assert_eq!(bench.handle.report(decided.clone()).await.unwrap(), Heard::News);
+    assert_eq!(bench.handle.report(decided.clone()).await.unwrap(), Heard::Known);
     let found = bench.handle.find(Which::Sequence(sequence)).await.unwrap();
     let Some(LeaseView::Closed(line)) = found else { panic!("{found:?}") };
-    assert_eq!(line.decided.unwrap().decision, Decision::Approved);
+    assert_eq!(line.decided().unwrap().decision, Decision::Approved);
     let nobodys = argospool::domain::ids::TokenId::parse("ap-nobody-sealed-this-one").unwrap();
-    assert_eq!(bench.handle.fact(&nobodys, decided).await.unwrap(), Heard::Foreign);
+    let foreign = Report { token: Some(nobodys), ..decided };
+    assert_eq!(bench.handle.report(foreign).await.unwrap(), Heard::Foreign);
 }

@@ -5,8 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use argospool::{
     domain::{
         fault::Reason,
+        ids::TokenId,
         pause::Activity,
-        pool::{Fact, FactKind},
+        pool::Heard,
+        submission::{FactKind, Report},
         time::Timestamp,
     },
     engine::{LeaseView, Rejection},
@@ -15,12 +17,12 @@ use argospool::{
 };
 
 use super::url;
-use crate::world::{Bench, Counting, Scripted, Watched, ended, policy, settings, wish};
+use crate::world::{Bench, Counting, Scripted, Watched, ended, policy, report, settings, wish};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn fact(kind: FactKind) -> Fact {
-    Fact { kind, at: Timestamp::from_millis(1_800_000_060_000), submission: None }
+fn told(token: &TokenId, kind: FactKind) -> Report {
+    report(token, kind, Timestamp::from_millis(1_800_000_060_000))
 }
 
 async fn filled() -> (Bench, argospool::store::memory::Faults) {
@@ -71,13 +73,13 @@ async fn a_commit_that_takes_too_long_is_doubtful_to_its_callers_and_turns_other
     tokio::time::sleep(2 * SECOND).await;
     assert_eq!(ended(first).await.unwrap_err().reason, Reason::CommitDoubtful);
     let handle = bench.handle.clone();
-    let heard = tokio::spawn(async move { handle.fact(&token, fact(FactKind::Started)).await });
+    let heard = tokio::spawn(async move { handle.report(told(&token, FactKind::Started)).await });
     let away: Rejection = bench.lease("uid:1", None).await.unwrap_err();
     assert_eq!(away.reason, Reason::LedgerUnavailable);
     assert!(away.retry_after.is_some());
     assert!(!heard.is_finished());
     faults.release();
-    assert_eq!(ended(heard).await.unwrap(), argospool::engine::Heard::News);
+    assert_eq!(ended(heard).await.unwrap(), Heard::News);
     // The commit that was in doubt has happened.
     bench.lease("uid:1", Some(1)).await.unwrap();
     assert_eq!(bench.handle.status().await.unwrap().census.leased, 2);

@@ -6,17 +6,18 @@ use argospool::{
     domain::{
         fault::Reason,
         limits::MAILBOX_MAX,
-        pool::{Fact, FactKind, Policy},
+        pool::{Heard, Policy},
+        submission::FactKind,
         time::Timestamp,
     },
-    engine::{Heard, LeaseView},
+    engine::LeaseView,
     port::{Condition, Doubtful, DoubtfulCause, Outcome},
     store::memory::Memory,
 };
 use tokio::time::Instant;
 
 use super::url;
-use crate::world::{Bench, Scripted, ended, policy, settings, wish};
+use crate::world::{Bench, Scripted, ended, policy, report, settings, wish};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -214,8 +215,8 @@ async fn a_full_mailbox_says_so_at_once_and_facts_still_get_through() {
     let rejection = bench.lease("uid:1", None).await.unwrap_err();
     assert_eq!((rejection.reason, began.elapsed()), (Reason::MailboxFull, Duration::ZERO));
     let handle = bench.handle.clone();
-    let fact = Fact { kind: FactKind::Started, at: Timestamp::ZERO, submission: None };
-    let heard = tokio::spawn(async move { handle.fact(&token, fact).await });
+    let report = report(&token, FactKind::Started, Timestamp::ZERO);
+    let heard = tokio::spawn(async move { handle.report(report).await });
     tokio::time::sleep(SECOND).await;
     faults.release();
     assert_eq!(ended(heard).await.unwrap(), Heard::News);

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use argospool::{
     domain::{
-        ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+        ids::{OrderId, Owner, RequestId, Revision, Sequence, TokenId},
         order::{Doubt, Order, OrderState},
         pause::{Activity, Pause},
         seal::{Digest, LedgerIdentity, RequestKey},
+        submission::Submissions,
         time::Timestamp,
         token::{
-            ClosedLease, Decided, Decision, Doom, DoomCause, Ending, Grant, Holder, Lease, Request,
-            Stage, Started, Token,
+            ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Started,
+            Token,
         },
     },
     port::{Group, Ledger, PastRequest},
@@ -60,13 +61,24 @@ pub(crate) fn ready(number: u64) -> Token {
     token(number, Stage::Ready { since: at(number) })
 }
 
+fn open_lease(started: Option<Started>, holder: Holder) -> Lease {
+    Lease {
+        issued: at(2),
+        deadline: at(9),
+        expires: None,
+        started,
+        submissions: Submissions::default(),
+        vanished: None,
+        replaces: None,
+        correlated: false,
+        holder,
+    }
+}
+
 pub(crate) fn leased(number: u64) -> Token {
     let url = format!("https://form.example/?token=ap-token-{number:08}");
     let holder = Holder::Caller { grant: grant(number), url: url.into() };
-    token(
-        number,
-        Stage::Leased(Arc::new(Lease { issued: at(2), deadline: at(9), started: None, holder })),
-    )
+    token(number, Stage::Leased(Arc::new(open_lease(None, holder))))
 }
 
 /// A lease with as much as a URL and its labels can carry.
@@ -76,26 +88,23 @@ pub(crate) fn large_lease(number: u64) -> Token {
         grant.labels.insert(format!("{label:063}"), "v".repeat(63));
     }
     let holder = Holder::Caller { grant, url: "u".repeat(2_048).into() };
-    token(
-        number,
-        Stage::Leased(Arc::new(Lease { issued: at(2), deadline: at(9), started: None, holder })),
-    )
+    token(number, Stage::Leased(Arc::new(open_lease(None, holder))))
 }
 
 pub(crate) fn doomed(number: u64) -> Token {
-    let doom = Doom { cause: DoomCause::LeaseClosed, since: at(3), not_before: at(4), attempts: 5 };
+    let doom = Doom {
+        cause: DoomCause::LeaseClosed,
+        since: at(3),
+        not_before: at(4),
+        attempts: 5,
+        urgent: false,
+    };
     token(number, Stage::Doomed(doom))
 }
 
 pub(crate) fn one_token_of_each_stage() -> Vec<Token> {
-    let started = Started {
-        at: at(5),
-        entry_ends: at(6),
-        session_ends: at(7),
-        submission: Some(SubmissionId::parse("submission-1").unwrap()),
-    };
-    let presumed =
-        Lease { issued: at(2), deadline: at(9), started: Some(started), holder: Holder::Presumed };
+    let started = Started { at: at(5), entry_ends: at(6), session_ends: at(7) };
+    let presumed = open_lease(Some(started), Holder::Presumed);
     let presumed = token(5, Stage::Leased(Arc::new(presumed)));
     vec![minted(1), ready(2), leased(3), doomed(4), presumed]
 }
@@ -130,7 +139,12 @@ pub(crate) fn line(number: u64, closed: u64) -> ClosedLease {
         started: None,
         closed: at(closed),
         ending: Ending::Released,
-        decided: Some(Decided { decision: Decision::Approved, at: at(closed) }),
+        submissions: Submissions::default(),
+        vanished: None,
+        link_dead: None,
+        replaces: None,
+        replaced_by: None,
+        correlated: false,
         grant: Some(grant(number)),
         closer: Some(request(u128::from(number) + (1 << 64))),
     }

@@ -4,7 +4,8 @@ use argospool::domain::{
     ids::Sequence,
     invariant::Promise,
     order::Attempt,
-    pool::{FactKind, Refusal},
+    pool::Refusal,
+    submission::FactKind,
     time::Timestamp,
     token::{Decision, DoomCause, Ending, Holder, Stage},
 };
@@ -26,7 +27,7 @@ fn the_first_use_is_the_earliest_sign_of_it() {
     assert!(desk.fact_at(told.sequence, FactKind::Started, now));
     assert!(desk.fact_at(told.sequence, FactKind::Started, earlier));
     assert!(!desk.fact_at(told.sequence, FactKind::Started, now), "a later sign is no news");
-    let started = desk.pool.lease(told.sequence).unwrap().1.started.clone().unwrap();
+    let started = desk.pool.lease(told.sequence).unwrap().1.started.unwrap();
     assert_eq!(started.at, earlier);
     assert_eq!(started.entry_ends, earlier.plus(std::time::Duration::from_secs(180)));
     assert_eq!(started.session_ends, earlier.plus(std::time::Duration::from_secs(1_800)));
@@ -63,7 +64,7 @@ fn facts_come_to_the_same_line_in_any_order_of_arrival() {
             desk.fact_at(told.sequence, kind, began.plus(std::time::Duration::from_secs(seconds)));
         }
         let line = desk.line(told.sequence);
-        (line.started.clone(), line.decided, line.ending)
+        (line.started, line.decided(), line.ending)
     };
     let straight = line(&[0, 1, 2, 3, 4]);
     assert_eq!(straight.1.unwrap().decision, Decision::Approved);
@@ -92,7 +93,7 @@ fn a_late_fact_is_written_into_history_and_reopens_nothing() {
     assert_eq!(desk.line(told.sequence).ending, Ending::Lapsed);
     assert!(desk.fact(told.sequence, FactKind::Decided(Decision::Approved)));
     let line = desk.line(told.sequence);
-    assert_eq!(line.decided.unwrap().decision, Decision::Approved);
+    assert_eq!(line.decided().unwrap().decision, Decision::Approved);
     assert_eq!(line.ending, Ending::Lapsed);
     assert!(desk.pool.lease(told.sequence).is_none());
 }
@@ -103,10 +104,10 @@ fn a_late_fact_finds_its_line_when_the_token_is_long_gone() {
     desk.fact(told.sequence, FactKind::Decided(Decision::Pending));
     desk.pass(125);
     let sequences = desk.deletions().remove(0);
-    desk.tell(&argospool::domain::pool::Command::Deleted { sequences, done: true }).unwrap();
+    desk.deleted(sequences);
     assert!(desk.pool.token(told.sequence).is_none());
     assert!(desk.fact(told.sequence, FactKind::Decided(Decision::Approved)));
-    assert_eq!(desk.line(told.sequence).decided.unwrap().decision, Decision::Approved);
+    assert_eq!(desk.line(told.sequence).decided().unwrap().decision, Decision::Approved);
 }
 
 /// L1, L2: somebody uses a token that was never handed out.

@@ -114,7 +114,7 @@ fn tokens_whose_deletion_is_in_doubt_are_not_counted_as_held_over_there_for_cert
         desk.release(sequence, "uid:1").unwrap();
     }
     let sequences: Vec<_> = (0..4).map(Sequence::new).collect();
-    desk.tell(&Command::Deleted { sequences, done: false }).unwrap();
+    desk.not_deleted(sequences);
     // ARGOS deleted all four, and somebody else registered three.
     desk.counted(6 + 3, false);
     assert_eq!(desk.pool.foreign(), 3);
@@ -147,7 +147,7 @@ fn when_tokens_in_doubt_are_deleted_what_was_taken_for_foreign_is_counted_again(
     desk.counted(15, false);
     assert_eq!(desk.pool.foreign(), 5, "they may be others'");
     let sequences: Vec<_> = (10..15).map(Sequence::new).collect();
-    desk.tell(&Command::Deleted { sequences, done: true }).unwrap();
+    desk.deleted(sequences);
     assert_eq!(desk.effects(), [Effect::Count]);
 }
 

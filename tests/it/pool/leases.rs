@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use argospool::domain::{
     ids::{Owner, Sequence, TokenId},
     order::Attempt,
-    pool::{Command, FactKind, Granted, Refusal, Reply},
+    pool::{Command, Granted, Refusal, Reply},
+    submission::FactKind,
     token::{Decision, DoomCause, Ending, Holder},
 };
 
@@ -181,7 +182,7 @@ fn a_decided_lease_closes_at_once_and_its_token_goes_after_a_short_grace() {
     assert!(desk.fact(told.sequence, FactKind::Decided(Decision::Pending)));
     let line = desk.line(told.sequence);
     assert_eq!(line.ending, Ending::Decided);
-    assert_eq!(line.decided.unwrap().decision, Decision::Pending);
+    assert_eq!(line.decided().unwrap().decision, Decision::Pending);
     assert!(line.started.is_some(), "a decision is a sign of use");
     assert_eq!(desk.doom(told.sequence).not_before, desk.after(120));
 }

@@ -3,8 +3,9 @@
 use argospool::domain::{
     invariant::{Breach, Promise},
     pause::Activity,
-    pool::{Command, FactKind, KeyCheck, Refusal},
+    pool::{Command, KeyCheck, Refusal},
     refill::{Hindrance, Rest},
+    submission::FactKind,
     token::Decision,
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use argospool::domain::{
     ids::Sequence,
     order::Attempt,
-    pool::{Command, Effect, Policy, UnderWay},
+    pool::{Effect, Policy, UnderWay},
 };
 
 use super::{Desk, usual};
@@ -27,7 +27,7 @@ fn a_doomed_token_is_deleted_and_then_forgotten() {
     desk.wait(5);
     let sequences = desk.deletions().remove(0);
     assert_eq!(desk.pool.ids(&sequences).len(), 2);
-    desk.tell(&Command::Deleted { sequences, done: true }).unwrap();
+    desk.deleted(sequences);
     assert_eq!(desk.pool.census().held(), 0);
     assert!(desk.records.tokens.is_empty());
 }
@@ -80,7 +80,7 @@ fn a_deletion_that_failed_is_tried_again_later_and_later() {
     let sequences = vec![Sequence::ZERO];
     let mut waits = Vec::new();
     for _ in 0..8 {
-        desk.tell(&Command::Deleted { sequences: sequences.clone(), done: false }).unwrap();
+        desk.not_deleted(sequences.clone());
         waits.push(desk.doom(Sequence::ZERO).not_before.since(desk.now).as_secs());
         desk.wait(600);
     }
@@ -94,7 +94,7 @@ fn a_token_that_failed_three_times_is_deleted_alone() {
     let mut desk = doomed(3);
     let stuck = vec![Sequence::new(1)];
     for _ in 0..3 {
-        desk.tell(&Command::Deleted { sequences: stuck.clone(), done: false }).unwrap();
+        desk.not_deleted(stuck.clone());
     }
     desk.wait(60);
     let others = vec![Sequence::ZERO, Sequence::new(2)];
@@ -119,9 +119,9 @@ fn deletions_keep_to_the_calls_that_may_be_in_flight() {
 fn a_deletion_is_heard_of_twice_without_harm() {
     let mut desk = doomed(1);
     let sequences = vec![Sequence::ZERO];
-    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
-    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
-    desk.tell(&Command::Deleted { sequences, done: false }).unwrap();
+    desk.deleted(sequences.clone());
+    desk.deleted(sequences.clone());
+    desk.not_deleted(sequences);
     assert_eq!(desk.pool.census().held(), 0);
 }
 
@@ -136,6 +136,6 @@ fn what_was_given_up_holds_its_slots_until_it_is_deleted() {
     desk.wait(5);
     let effects = desk.effects();
     let [Effect::Delete { sequences }] = &effects[..] else { panic!("{effects:?}") };
-    desk.tell(&Command::Deleted { sequences: sequences.clone(), done: true }).unwrap();
+    desk.deleted(sequences.clone());
     assert_eq!(desk.pool.census().held(), 0);
 }

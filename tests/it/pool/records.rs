@@ -6,7 +6,7 @@ use argospool::domain::{
     ids::{OrderId, Revision, Sequence},
     order::Order,
     pause::{Activity, Pause},
-    pool::{Pool, Restored},
+    pool::{Pool, Restored, Unfinished},
     time::Timestamp,
     token::{ClosedLease, Token},
 };
@@ -75,7 +75,7 @@ impl Records {
     /// Requests of leases that closed before `remember_after` are not remembered.
     pub fn restored(&self, remember_after: Timestamp) -> Restored {
         let recent = self.lines.values().filter(|line| line.closed >= remember_after);
-        let requests = recent.flat_map(|line| {
+        let requests = recent.clone().flat_map(|line| {
             let created = line.grant.as_ref().and_then(|grant| grant.request);
             let past = |request: argospool::domain::token::Request| {
                 (request.key, request.digest, line.sequence, line.closed)
@@ -90,6 +90,7 @@ impl Records {
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
             requests: requests.collect(),
+            unfinished: recent.filter_map(Unfinished::of).collect(),
         }
     }
 }

@@ -104,8 +104,11 @@ impl Pool {
         let later = doom.zip(stays).filter(|(doom, _)| !doom.urgent).and_then(|(doom, started)| {
             let not_before = started.session_ends;
             let sequence = line.sequence;
-            (doom.not_before < not_before)
-                .then_some(Event::Rescheduled { sequence, not_before, urgent: false })
+            (doom.not_before < not_before).then_some(Event::Rescheduled {
+                sequence,
+                not_before,
+                urgent: false,
+            })
         });
         let late = Event::LateFact { line: merged, decided };
         [late].into_iter().chain(later).collect()

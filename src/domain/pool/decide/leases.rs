@@ -5,14 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Verdict;
 use crate::domain::{
     ids::{Owner, Revision, Sequence},
-    pause::Activity,
     liveform::{Form, Query},
+    pause::Activity,
     pool::{Event, Granted, Pool, Refusal, Reply, Wanted},
     submission::Submissions,
     time::Timestamp,
-    token::{
-        ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Token,
-    },
+    token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Token},
 };
 
 impl Pool {
@@ -45,7 +43,8 @@ impl Pool {
             let token =
                 stock.find(|token| self.outlives(token, now, wish.ttl)).ok_or(Refusal::Empty)?;
             let sequence = token.sequence;
-            let lease = Arc::new(self.lease_of(token, &wish.query, wish.grant.clone(), wish.ttl, now));
+            let lease =
+                Arc::new(self.lease_of(token, &wish.query, wish.grant.clone(), wish.ttl, now));
             granted.push(Granted::Open { sequence, token: token.id.clone(), lease: lease.clone() });
             events.push(Event::Leased { sequence, lease });
         }

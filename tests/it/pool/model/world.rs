@@ -9,8 +9,9 @@ use argospool::domain::{
     ids::{Sequence, TokenId, TokenPrefix},
     order::Attempt,
     pause::Activity,
-    pool::{Command, Effect, FactKind, Granted, Policy, Pool, Refusal, UnderWay, Wanted},
+    pool::{Command, Effect, Granted, Policy, Pool, Refusal, UnderWay, Wanted},
     refill,
+    submission::FactKind,
     time::Timestamp,
     token::{Holder, Stage},
 };
@@ -217,6 +218,8 @@ impl World {
                 self.under_way.finding = true;
                 Call::Find { sequence, token: pool.token(sequence).unwrap().id.clone() }
             }
+            // The usual policy asks nothing about leases.
+            Effect::Survey { .. } | Effect::Ask { .. } => return,
         };
         self.out.push((self.desk.after(CALL_SECONDS), call));
     }
@@ -304,7 +307,8 @@ impl World {
                     self.under_way.deletions.remove(at);
                 });
                 let done = matches!(answer, Answer::Plain);
-                self.tell(&Command::Deleted { sequences, done });
+                let lines = Vec::new();
+                self.tell(&Command::Deleted { sequences, done, lines });
             }
             Call::Count => {
                 let overlapped = self.under_way.end_count();
