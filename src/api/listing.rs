@@ -67,7 +67,8 @@ impl Filter {
 
     /// Whether it narrows nothing.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { states, endings, decisions, owner, labels, created_after, created_before } = self;
+        let Self { states, endings, decisions, owner, labels, created_after, created_before } =
+            self;
         states.is_empty()
             && endings.is_empty()
             && decisions.is_empty()

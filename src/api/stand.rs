@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -255,11 +255,17 @@ impl Entropy for Counter {
 pub(crate) struct ScriptedArgos {
     known: AtomicU32,
     condition: Mutex<Condition>,
+    /// Whether deletions are not answered for the time being.
+    holds: watch::Sender<bool>,
 }
 
 impl Default for ScriptedArgos {
     fn default() -> Self {
-        Self { known: AtomicU32::new(0), condition: Mutex::new(Condition::Up) }
+        Self {
+            known: AtomicU32::new(0),
+            condition: Mutex::new(Condition::Up),
+            holds: watch::Sender::new(false),
+        }
     }
 }
 
@@ -267,6 +273,10 @@ impl ScriptedArgos {
     /// Anything but up refuses every registration.
     pub(crate) fn set(&self, condition: Condition) {
         *self.condition.lock().unwrap() = condition;
+    }
+
+    pub(crate) fn hold_deletions(&self, hold: bool) {
+        self.holds.send_replace(hold);
     }
 
     fn condition(&self) -> Condition {
@@ -294,7 +304,11 @@ impl Supplier for ScriptedArgos {
     fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>> {
         let gone = u32::try_from(tokens.len()).unwrap();
         self.known.fetch_sub(gone, Ordering::Relaxed);
-        Box::pin(async { Outcome::Settled(()) })
+        let mut holds = self.holds.subscribe();
+        Box::pin(async move {
+            let _ = holds.wait_for(|hold| !hold).await;
+            Outcome::Settled(())
+        })
     }
 
     fn count(&self) -> Pending<'_, Outcome<u32>> {

@@ -204,6 +204,8 @@ mod tests {
             ("LEASE_NOT_FOUND", Code::NotFound),
             ("LEASE_STARTED", Code::FailedPrecondition),
             ("LEASE_CLOSED", Code::FailedPrecondition),
+            ("LEASE_REPLACED", Code::FailedPrecondition),
+            ("RESUME_TOO_OLD", Code::OutOfRange),
             ("STARTING", Code::Unavailable),
             ("DRAINING", Code::Unavailable),
             ("PAUSED", Code::Unavailable),

@@ -196,7 +196,8 @@ pub(super) fn reason(text: &str, seal: &Seal, faults: &mut Faults) {
         faults.add("reason", rule);
         return;
     }
-    let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"._-".contains(letter));
+    let mut words =
+        text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"._-".contains(letter));
     let is_token = |word: &str| TokenId::parse(word).is_ok_and(|id| seal.open_token(&id).is_some());
     if text.contains("://") || text.contains('@') || words.any(is_token) {
         faults.add("reason", "must not hold a URL, a token or an e-mail address");

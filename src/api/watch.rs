@@ -86,8 +86,7 @@ pub(super) async fn begin(
         filter,
         told: token(visit.handle, from),
         failed: {
-            let (project, owner) =
-                (visit.handle.project().clone(), visit.caller.owner().clone());
+            let (project, owner) = (visit.handle.project().clone(), visit.caller.owner().clone());
             Box::new(move |rejection| {
                 Failure::from(rejection).about(&project, &owner).into_status()
             })

@@ -90,6 +90,7 @@ impl Engine {
         if std::mem::replace(&mut self.failing, true) {
             self.turn_callers_away(REOPEN_AFTER).await;
         }
+        self.herald.reopened(self.pool.revision());
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Bell, Engine, Rejection, Status, Vitals,
     mailbox::{Call, Note},
-    watch::Herald,
+    watch::Audience,
 };
 use crate::{
     domain::{
@@ -70,7 +70,7 @@ pub struct Handle {
     calls: mpsc::Sender<Call>,
     notes: mpsc::Sender<Note>,
     vitals: Arc<Vitals>,
-    pub(super) herald: Herald,
+    pub(super) audience: Audience,
 }
 
 impl Handle {
@@ -82,9 +82,9 @@ impl Handle {
         calls: mpsc::Sender<Call>,
         notes: mpsc::Sender<Note>,
         vitals: Arc<Vitals>,
-        herald: Herald,
+        audience: Audience,
     ) -> Self {
-        Self { project, seal, policy, reader, calls, notes, vitals, herald }
+        Self { project, seal, policy, reader, calls, notes, vitals, audience }
     }
 
     pub fn project(&self) -> &ProjectName {

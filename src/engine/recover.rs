@@ -57,7 +57,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         calls_in,
         notes_in.clone(),
         vitals.clone(),
-        herald.clone(),
+        herald.audience(),
     );
     let mut engine = Engine {
         project,
@@ -112,7 +112,6 @@ impl Engine {
                     fold(&mut self.pool, &Command::Breached { breaches }, now);
                     match self.take_out_of_use(suspect).await {
                         Ok(()) => {
-                            self.herald.reopened(self.pool.revision());
                             tracing::info!(project = %self.project, "ledger is open again");
                             return Ok(());
                         }

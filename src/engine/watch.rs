@@ -56,8 +56,7 @@ pub(super) enum Bulletin {
     Reopened,
 }
 
-/// Tells the news of one engine.
-#[derive(Clone)]
+/// Tells the news of one engine, and is gone with it.
 pub(super) struct Herald {
     bulletins: broadcast::Sender<Bulletin>,
     /// Of the last commit; what it changed was told before this was set.
@@ -103,8 +102,22 @@ impl Herald {
         self.told.store(revision.0, Ordering::Release);
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<Bulletin> {
-        self.bulletins.subscribe()
+    pub(super) fn audience(&self) -> Audience {
+        Audience { bulletins: self.bulletins.downgrade(), told: self.told.clone() }
+    }
+}
+
+/// Where whoever wants to listen finds the herald, while there is one.
+#[derive(Clone)]
+pub(super) struct Audience {
+    bulletins: broadcast::WeakSender<Bulletin>,
+    told: Arc<AtomicU64>,
+}
+
+impl Audience {
+    fn listen(&self) -> Result<broadcast::Receiver<Bulletin>, Rejection> {
+        let herald = self.bulletins.upgrade().ok_or_else(Rejection::draining)?;
+        Ok(herald.subscribe())
     }
 }
 
@@ -141,11 +154,21 @@ enum Phase {
     /// Finds out up to where it must read.
     Asks,
     /// Reads what is open, and changed after `since`, if any, and up to `upto`.
-    ReadsOpen { since: Option<Revision>, upto: Position, from: Sequence },
+    ReadsOpen {
+        since: Option<Revision>,
+        upto: Position,
+        from: Sequence,
+    },
     /// Reads history.
-    ReadsLines { since: Revision, upto: Position, from: Sequence },
+    ReadsLines {
+        since: Revision,
+        upto: Position,
+        from: Sequence,
+    },
     /// Has read everything.
-    Arrives { upto: Position },
+    Arrives {
+        upto: Position,
+    },
     Listens,
 }
 
@@ -153,7 +176,7 @@ impl Handle {
     /// Watches from now on, beginning with the leases that are open; or, from a position, with all
     /// that changed after it. Refused with [`Reason::ResumeTooOld`] where that is not known any more.
     pub async fn watch(&self, from: Option<Position>) -> Result<Watcher, Rejection> {
-        let bulletins = self.herald.listen();
+        let bulletins = self.audience.listen()?;
         if let Some(from) = from {
             self.must_reach(from, self.position().await?)?;
         }
@@ -176,11 +199,10 @@ impl Handle {
         wait: Duration,
     ) -> Result<LeaseView, Rejection> {
         let until = Instant::now() + wait;
-        let mut bulletins = self.herald.listen();
+        let mut bulletins = self.audience.listen()?;
         loop {
-            let look = move |engine: &Engine| {
-                (engine.pool.token(sequence).is_none(), engine.clock.now())
-            };
+            let look =
+                move |engine: &Engine| (engine.pool.token(sequence).is_none(), engine.clock.now());
             let (gone, now) = self.inspect(look).await?;
             let view = self.past(sequence).await?;
             let LeaseView::Closed(line) = &view else { return Ok(view) };
@@ -263,7 +285,7 @@ impl Watcher {
     /// The same, brought up to the present when nothing is left to be told: commits that change no
     /// lease are not told of.
     pub fn refreshed(&mut self) -> Option<Position> {
-        let told = Revision(self.handle.herald.told.load(Ordering::Acquire));
+        let told = Revision(self.handle.audience.told.load(Ordering::Acquire));
         // In this order: what was told before that revision was set is in the queue, or was taken.
         let idle = matches!(self.phase, Phase::Listens)
             && self.pending.is_empty()

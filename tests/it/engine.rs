@@ -6,6 +6,7 @@ mod commit;
 mod recovery;
 mod stop;
 mod waiting;
+mod watch;
 
 use std::time::Duration;
 
