@@ -13,8 +13,9 @@ mod keys;
 mod policy;
 mod storage;
 
-use std::{error::Error as _, io, sync::Arc};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use addresses::{Addresses, BindError};
@@ -28,7 +29,7 @@ use crate::{
     config::{self, LogFormat, Settings},
     domain::entropy::Entropy,
     engine::{Engine, Parts, Pools},
-    port::{Clock, LedgerError},
+    port::{Clock, LedgerError, Purpose, Supplier},
     supply,
     task::{Roster, Task},
     telemetry::{self, Metrics, ProjectMetrics},
@@ -36,6 +37,11 @@ use crate::{
 
 /// What this binary is, for `status`, metrics and the first line of the log.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// ARGOS answers the first call of a start within a second, as a rule.
+const TIME_TO_AGREE: Duration = Duration::from_secs(3);
+/// How often a start asks whether its first call may leave.
+const ADMIT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Everything the daemon takes from outside that is no setting.
 pub struct World {
@@ -108,6 +114,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     let addresses = listeners.addresses(&settings).map_err(Failure::Addresses)?;
     let pools = Arc::new(Pools::new(projects.iter().map(|project| project.name.clone())));
     let metrics = Metrics::new(VERSION, option_env!("GIT_SHA").unwrap_or("unknown"));
+    metrics.watch_clock(world.clock.clone());
     let mut roster = Roster::default();
     let edges = Edges {
         settings: &settings,
@@ -125,7 +132,13 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     // The directory is ours from here on, and nobody else's addresses are overwritten.
     addresses.write(&settings.data_dir).map_err(Failure::Addresses)?;
 
+    // Before anything is measured by it, because the first record may turn it back.
+    let last_commit = storage.last_commit(projects.iter().map(|project| &project.name)).await;
+    world.clock.continue_from(last_commit.map_err(Failure::Storage)?);
+
     let mut keys = Keys::default();
+    let mut handles = Vec::new();
+    let mut argos: Option<Arc<dyn Supplier>> = None;
     for policy::Project { name, settings: project, pool, engine } in projects {
         let counters = Arc::new(metrics.project(&name));
         let surroundings = Surroundings {
@@ -137,6 +150,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         let supplier = supply::direct(policy::argos(&project), surroundings)
             .map_err(|source| Failure::Argos { project: name.to_string(), source })?;
         keys.add(name.clone(), supplier.clone(), &project.api_key);
+        argos.get_or_insert(supplier.clone());
         let parts = Parts {
             project: name.clone(),
             pid: project.pid,
@@ -151,11 +165,15 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         let opened = Engine::open(parts).await;
         let (engine, handle) =
             opened.map_err(|source| Failure::Ledger { project: name.to_string(), source })?;
-        pools.opened(handle);
+        handles.push(handle);
         roster.start(Task::Engine, |stop| async move {
             engine.run(stop).await.map_err(|error| chain(&error))
         });
     }
+    if let Some(argos) = argos {
+        agree_on_time(world.clock, argos).await;
+    }
+    handles.into_iter().for_each(|handle| pools.opened(handle));
     let unix_socket = addresses.unix_socket.as_ref().map(|path| path.display());
     tracing::info!(
         version = VERSION,
@@ -165,6 +183,31 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         "serving"
     );
     Ok(Daemon { addresses, settings, pools, keys, roster, storage })
+}
+
+/// A lease that is given before a step of time ends too early by as much. After a long downtime ARGOS
+/// is therefore asked what time it is while nobody is served yet: its answer to any call tells. Whoever
+/// has waited for a minute waits a moment more, and hand-outs begin after it in any case (T1).
+async fn agree_on_time(clock: Arc<dyn Clock>, argos: Arc<dyn Supplier>) {
+    let began = Instant::now();
+    // A task of its own, because a call that was admitted is heard to its end.
+    let asked = tokio::spawn({
+        let clock = clock.clone();
+        async move {
+            while clock.in_doubt() && began.elapsed() < TIME_TO_AGREE {
+                // The largest share of the budget: the others are empty for seconds after a start.
+                if argos.admit(Purpose::Refill).is_ok() {
+                    let _ = argos.count().await;
+                    return;
+                }
+                tokio::time::sleep(ADMIT_INTERVAL).await;
+            }
+        }
+    });
+    let _ = tokio::time::timeout(TIME_TO_AGREE, asked).await;
+    if clock.in_doubt() {
+        tracing::warn!("ARGOS did not say what time it is; pool time goes on from the last commit");
+    }
 }
 
 impl Daemon {
@@ -210,7 +253,7 @@ impl Daemon {
 struct Calls(Arc<ProjectMetrics>);
 
 impl crate::argos::Observer for Calls {
-    fn called(&self, operation: Operation, result: &'static str, took: std::time::Duration) {
+    fn called(&self, operation: Operation, result: &'static str, took: Duration) {
         self.0.called(operation.as_str(), result, took);
     }
 }

@@ -18,6 +18,6 @@ pub mod pace;
 pub mod transport;
 pub mod wire;
 
-pub use client::{Argos, ArgosOptions, KeySource, Observer, Surroundings, TimeTold};
+pub use client::{Argos, ArgosOptions, KeySource, Observer, Surroundings};
 pub use transport::UnusableOptions;
 pub use wire::Operation;

@@ -58,6 +58,10 @@ use watch::Herald;
 /// The engine looks around at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
+/// Pool time is written down at least this often, and at a stop: a restart goes on from there, and a wall
+/// clock that is a minute ahead of it needs ARGOS to be believed (T1).
+const TIME_RECORDED_EVERY: Duration = Duration::from_secs(30);
+
 /// Everything an engine is made of.
 pub struct Parts {
     pub project: ProjectName,
@@ -112,6 +116,10 @@ pub struct Engine {
     ledger: Box<dyn Ledger>,
     supplier: Arc<dyn Supplier>,
     clock: Arc<dyn Clock>,
+    /// Steps of the clock that the pool knows of.
+    steps: u64,
+    /// When the ledger was last given the time.
+    recorded: Timestamp,
     entropy: Box<dyn Entropy>,
     observer: Arc<dyn Observer>,
     vitals: Arc<Vitals>,
@@ -199,9 +207,10 @@ impl Engine {
         let now = self.clock.now();
         let pool = self.pool.next_deadline(now).map(|at| at.since(now));
         let held = self.holds.next(now);
+        let record = Some(self.recorded.plus(TIME_RECORDED_EVERY).since(now));
         let caller =
             self.waiting.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        let next = [pool, held, caller].into_iter().flatten().min().unwrap_or(SLEEP_MAX);
+        let next = [pool, held, record, caller].into_iter().flatten().min().unwrap_or(SLEEP_MAX);
         next.min(SLEEP_MAX)
     }
 

@@ -350,12 +350,32 @@ impl Condition {
 }
 
 /// Pool time (T1): it never steps back, never stands still, and does not follow a jump of the wall
-/// clock.
+/// clock. What a clock without a wall clock beside it would say is given here.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 
-    /// Goes on from a recorded time that is later than its own.
+    /// Goes on from the time of the last commit of a ledger that is being opened;
+    /// [`Timestamp::ZERO`] where there was none.
     fn continue_from(&self, at: Timestamp);
+
+    /// ARGOS's clock said so at this moment, in whole seconds and late by the way here.
+    fn told(&self, _by_argos: Timestamp) {}
+
+    /// Whether the wall clock is elsewhere and ARGOS has not yet said which of the two is right.
+    fn in_doubt(&self) -> bool {
+        false
+    }
+
+    /// How often time has stepped forward. A span that a step falls into was not waited for: whoever
+    /// waits so that something else can happen meanwhile begins again (B3).
+    fn steps(&self) -> u64 {
+        0
+    }
+
+    /// What the wall clock says, believed or not.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// Hears what was committed and how long it took. Counters are a fold of what it hears, so they

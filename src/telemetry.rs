@@ -9,6 +9,7 @@ mod gauges;
 mod log;
 mod metrics;
 mod project;
+mod skew;
 
 pub use log::{Format, InvalidFilter, start_log};
 pub use metrics::Metrics;

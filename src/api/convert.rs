@@ -215,7 +215,7 @@ pub(super) fn project(handle: &Handle, status: &Status) -> proto::ProjectStatus 
 }
 
 fn counts(census: Census) -> proto::TokenCounts {
-    let Census { minted, ready, leased, doomed } = census;
+    let Census { minted, ready, held_back: _, leased, doomed } = census;
     proto::TokenCounts { minted, ready, drawn: 0, leased, doomed }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         ids::{Malformed, ProjectName, TokenPrefix},
         liveform::Form,
-        pool::Policy,
+        pool::{Policy, ReconcilePolicy},
         refill,
     },
     engine,
@@ -66,6 +66,11 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
         lapsed_grace: project.life.lapsed_grace,
         revoked_grace: project.life.revoked_grace,
         overdue_after: project.life.overdue_after,
+        reconcile: ReconcilePolicy {
+            listing_gap: project.reconcile.listing_gap,
+            brake_ratio: project.reconcile.brake_ratio,
+            brake_min: project.reconcile.brake_min_tokens,
+        },
         delete_tries_max: project.life.delete_tries_max,
         cap_pause: project.argos.cap_pause,
         ttl_max: project.lease.ttl_max,

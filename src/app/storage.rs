@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::{self, LedgerKind},
-    domain::ids::ProjectName,
+    domain::{ids::ProjectName, time::Timestamp},
     port::{Ledger, LedgerError},
     store::{
         memory::Memory,
@@ -46,6 +46,18 @@ impl Storage {
                 let mut disks = disks.lock().unwrap_or_else(PoisonError::into_inner);
                 Box::new(disks.entry(project.clone()).or_default().twin())
             }
+        }
+    }
+
+    /// When any of these projects committed last.
+    pub(super) async fn last_commit<'a>(
+        &self,
+        projects: impl Iterator<Item = &'a ProjectName>,
+    ) -> Result<Timestamp, LedgerError> {
+        match self {
+            Self::Sled(volume) => volume.last_commit(projects).await,
+            // It begins empty.
+            Self::Memory(_) => Ok(Timestamp::ZERO),
         }
     }
 

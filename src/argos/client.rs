@@ -84,15 +84,6 @@ pub trait Observer: Send + Sync {
     fn called(&self, operation: Operation, result: &'static str, took: Duration);
 }
 
-/// What ARGOS's clock said, and when we heard it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeTold {
-    /// From the `Date` header: whole seconds.
-    pub told: Timestamp,
-    /// In pool time.
-    pub heard: Timestamp,
-}
-
 /// One project at ARGOS.
 pub struct Argos {
     transport: Transport,
@@ -109,7 +100,6 @@ struct State {
     pace: Pace,
     entropy: Box<dyn Entropy>,
     last_success: Option<Timestamp>,
-    time_told: Option<TimeTold>,
 }
 
 impl Argos {
@@ -141,7 +131,6 @@ impl Argos {
             pace: Pace::new(policy, at),
             entropy,
             last_success: None,
-            time_told: None,
         });
         let batch_limit = AtomicU32::new(TOKENS_PER_CALL_MAX);
         let key_changes = AtomicU64::new(0);
@@ -170,11 +159,6 @@ impl Argos {
     /// How many ids one call may carry, as far as we were taught. It never rises again.
     pub fn batch_limit(&self) -> u32 {
         self.batch_limit.load(Ordering::Relaxed)
-    }
-
-    /// What ARGOS's clock said last.
-    pub fn time_told(&self) -> Option<TimeTold> {
-        self.lock().time_told
     }
 
     /// What ARGOS knows about one id; `None` where it does not know it.
@@ -228,6 +212,9 @@ impl Argos {
 
         let wall = wall_time();
         let date = answered.as_ref().ok().and_then(|answer| answer.date);
+        if let Some(date) = date {
+            self.clock.told(date);
+        }
         let outcome = judge(match &answered {
             Ok(answer) => Exchange::Answered(Answer {
                 status: answer.status,
@@ -239,7 +226,7 @@ impl Argos {
             Err(BrokenOff::Unanswered) => Exchange::Unanswered,
         });
 
-        self.learn(&outcome, wall, date);
+        self.learn(&outcome, wall);
         if Impression::of(&outcome) == Impression::KeyRefused {
             self.read_key_again(&key);
         }
@@ -247,16 +234,13 @@ impl Argos {
         outcome
     }
 
-    fn learn<T>(&self, outcome: &Outcome<T>, wall: Timestamp, date: Option<Timestamp>) {
+    fn learn<T>(&self, outcome: &Outcome<T>, wall: Timestamp) {
         let now = self.clock.now();
         let mut state = self.lock();
         let State { pace, entropy, .. } = &mut *state;
         pace.hear(Impression::of(outcome), pause_of(outcome), now, entropy.as_mut());
         if let Outcome::Settled(_) = outcome {
             state.last_success = Some(wall);
-        }
-        if let Some(told) = date {
-            state.time_told = Some(TimeTold { told, heard: now });
         }
     }
 

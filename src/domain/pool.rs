@@ -14,6 +14,7 @@ mod event;
 mod open;
 mod outcomes;
 mod outstanding;
+mod reconcile;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,10 +25,13 @@ pub use census::{Census, Count, KeyCheck};
 pub use changes::Changes;
 pub use command::{Answer, Command, Granted, Heard, Refusal, Reply, Wanted};
 pub use decide::Verdict;
-pub use event::Event;
+pub use event::{Event, News};
 pub use open::Restored;
 pub use outcomes::{Bound, Unfinished};
 pub use outstanding::{Effect, UnderWay};
+pub use reconcile::{
+    Conclusion, ReconcilePolicy, Reconciliation, SuspectedCause, Wanted as ListingWanted,
+};
 
 use super::{
     ids::{OrderId, Revision, Sequence, TokenId, TokenPrefix},
@@ -67,6 +71,7 @@ pub struct Policy {
     /// How long after its issue ARGOS is asked about a lease of which nothing was heard; the span
     /// doubles each time. `None`: never.
     pub overdue_after: Option<Duration>,
+    pub reconcile: ReconcilePolicy,
     /// From this many failed deletions on a token counts as stuck.
     pub delete_tries_max: u32,
     /// How long nothing is ordered after ARGOS said that it is full.
@@ -111,6 +116,8 @@ pub struct Pool {
 
     // Indexes, each derived from the above.
     ready: BTreeSet<Sequence>,
+    /// Ready tokens that may not be there any more, and are not handed out before that is clear.
+    held_back: BTreeSet<Sequence>,
     /// When each open lease changes by itself.
     due: BTreeSet<(Timestamp, Sequence)>,
     /// When each doomed token may be deleted, and of those the ones that somebody waits for.
@@ -130,6 +137,8 @@ pub struct Pool {
     extra: u32,
     breaches: Vec<Breach>,
     outcomes: outcomes::Outcomes,
+    listing: reconcile::Listing,
+    last_good_count: Option<Timestamp>,
 
     changes: Changes,
 }
@@ -223,6 +232,11 @@ impl Pool {
         self.key_check = before.key_check;
         self.count = before.count;
         self.foreign = before.foreign;
+        self.last_good_count = before.last_good_count;
+        self.listing.clone_from(&before.listing);
+        for sequence in &before.held_back {
+            self.hold_back(*sequence);
+        }
         self.cap_reached = before.cap_reached;
     }
 

@@ -1,18 +1,21 @@
 //! Group commit.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Engine, Rejection, recover::REOPEN_AFTER, turn::Turn};
+use super::{Engine, Rejection, TIME_RECORDED_EVERY, recover::REOPEN_AFTER, turn::Turn};
 use crate::{
     domain::{
-        limits::COMMIT_TIMEOUT,
+        limits::{COMMIT_TIMEOUT, FREE_SPACE_FLOOR},
         pool::{Changes, Pool},
         time::Timestamp,
     },
     port::{Group, LedgerError},
 };
+
+/// A stop writes the time down unless it was written this short a time ago.
+const LAST_WORD_AFTER: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes what the turn changed durable. False: it is not, everybody has been told, and the pool
@@ -26,7 +29,13 @@ impl Engine {
             return self.reload(&error, turn).await.map(|()| false);
         }
         let changes = self.pool.take_changes();
-        if !changes.is_empty() {
+        let every = if self.stopping { LAST_WORD_AFTER } else { TIME_RECORDED_EVERY };
+        let is_due = now.since(self.recorded) >= every;
+        if is_due || !changes.is_empty() {
+            // Also where it does not come to it: a ledger that fails is left alone for as long.
+            self.recorded = now;
+        }
+        if !changes.is_empty() || (is_due && self.usage.free_bytes >= FREE_SPACE_FLOOR) {
             let group = group(&self.pool, changes, now);
             let (revision, news) = (group.revision, self.herald.prepare(&group));
             let began = Instant::now();

@@ -50,8 +50,8 @@ impl Engine {
         for effect in self.pool.outstanding(now, &self.under_way, batch) {
             let purpose = match effect {
                 Effect::Register { .. } => Purpose::Refill,
-                Effect::Delete { .. } => Purpose::Purge,
-                Effect::Count | Effect::Find { .. } => Purpose::Reconcile,
+                Effect::Delete { .. } | Effect::DeleteForeign { .. } => Purpose::Purge,
+                Effect::Count | Effect::Find { .. } | Effect::List { .. } => Purpose::Reconcile,
                 Effect::Survey { .. } | Effect::Ask { .. } => Purpose::Outcomes,
             };
             if *self.holds.of(purpose) > now {
@@ -97,6 +97,21 @@ impl Engine {
                 tokio::spawn(async move {
                     let outcome = supplier.count().await;
                     let _ = report.send(Note::Counted { outcome }).await;
+                });
+            }
+            Effect::DeleteForeign { tokens } => {
+                self.under_way.deleting_foreign = true;
+                self.under_way.overlaps_count();
+                tokio::spawn(async move {
+                    let outcome = supplier.delete(tokens.clone()).await;
+                    let _ = report.send(Note::ForeignDeleted { tokens, outcome }).await;
+                });
+            }
+            Effect::List { cursor } => {
+                self.under_way.listing = true;
+                tokio::spawn(async move {
+                    let outcome = supplier.list(cursor).await;
+                    let _ = report.send(Note::Listed { outcome }).await;
                 });
             }
             Effect::Survey { days, cursor } => {

@@ -18,7 +18,7 @@ use crate::{
         ids::{Owner, ProjectName, Sequence, TokenId},
         invariant::Breach,
         pause::Activity,
-        pool::{Command, Granted, Heard, Policy, Reply, Wanted},
+        pool::{Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Reply, Wanted},
         seal::{RequestKey, Seal},
         submission::Report,
         token::{ClosedLease, Ending, Lease, Request, Token},
@@ -311,6 +311,29 @@ impl Handle {
     /// Looks at the stock at once, and orders `extra` tokens beyond the target.
     pub async fn refill(&self, extra: u32) -> Result<(), Rejection> {
         self.order(Command::Extra { tokens: extra }).await
+    }
+
+    /// Lists all ids at ARGOS, twice unless nothing is missing the first time; a dry run looks once and
+    /// changes nothing.
+    pub async fn reconcile(&self, dry_run: bool) -> Result<(), Rejection> {
+        self.order(Command::WantListing { wanted: ListingWanted { dry_run } }).await
+    }
+
+    /// Deletes what the last listing found at ARGOS and is not ours; what looks as if it were only
+    /// with `like_ours`.
+    pub async fn delete_foreign(&self, like_ours: bool) -> Result<(), Rejection> {
+        self.order(Command::DoomForeign { like_ours }).await
+    }
+
+    /// A person looked at what vanished: it may be doomed, however much it is.
+    pub async fn accept_loss(&self) -> Result<(), Rejection> {
+        self.order(Command::AcceptLoss).await
+    }
+
+    /// Whether a listing is under way or due, and what came of the last one.
+    pub async fn reconciliation(&self) -> Result<(bool, Option<Reconciliation>), Rejection> {
+        self.inspect(|engine| (engine.pool.reconciling(), engine.pool.reconciliation().cloned()))
+            .await
     }
 
     /// Checks every promise that can be checked from the records. A broken one stops hand-outs.

@@ -11,11 +11,11 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     domain::{
         fault::Reason,
-        ids::{OrderId, Sequence, SubmissionId},
+        ids::{OrderId, Sequence, SubmissionId, TokenId},
         pool::{Command, Reply},
         submission::Report,
     },
-    port::{Outcome, Registered, SubmissionsPage},
+    port::{Listing, Outcome, Registered, SubmissionsPage},
 };
 
 use super::Engine;
@@ -103,6 +103,13 @@ pub(super) enum Note {
     Found {
         sequence: Sequence,
         outcome: Outcome<bool>,
+    },
+    Listed {
+        outcome: Outcome<Listing>,
+    },
+    ForeignDeleted {
+        tokens: Vec<TokenId>,
+        outcome: Outcome<()>,
     },
     Surveyed {
         outcome: Outcome<SubmissionsPage>,

@@ -37,6 +37,8 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let opened = ledger.open(opening.clone()).await?;
     let (suspect, epoch) = (opened.suspect_below, opened.epoch);
     clock.continue_from(opened.committed_at);
+    // Before the time, so that a step between them is seen.
+    let steps = clock.steps();
     let now = clock.now();
     let mut pool = restore(opened, policy.clone(), now);
     let breaches = pool.audit();
@@ -69,6 +71,8 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         ledger,
         supplier,
         clock,
+        steps,
+        recorded: now,
         entropy,
         observer,
         vitals,
@@ -92,6 +96,21 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
 }
 
 impl Engine {
+    /// Pool time. A step of it is not time that passed, and a late copy of a call may still be on its
+    /// way: the pool is read again, so that every order's clock starts anew (B3).
+    pub(super) async fn time(&mut self) -> Result<Timestamp, LedgerError> {
+        loop {
+            let now = self.clock.now();
+            // After the time, so that a step between them is seen.
+            let steps = self.clock.steps();
+            if std::mem::replace(&mut self.steps, steps) == steps {
+                return Ok(now);
+            }
+            tracing::info!(project = %self.project, "pool time stepped; the ledger is read again");
+            self.reopen().await?;
+        }
+    }
+
     /// Opens the ledger again, for as long as it takes. Callers are turned away meanwhile; what came
     /// from ARGOS waits in its lane.
     pub(super) async fn reopen(&mut self) -> Result<(), LedgerError> {
@@ -167,6 +186,8 @@ impl Engine {
                 self.under_way.end_count();
             }
             Note::Found { .. } => self.under_way.finding = false,
+            Note::Listed { .. } => self.under_way.listing = false,
+            Note::ForeignDeleted { .. } => self.under_way.deleting_foreign = false,
             Note::Surveyed { .. } => self.under_way.surveying = false,
             Note::Asked { submission, .. } => {
                 self.under_way.asking.remove(&submission);

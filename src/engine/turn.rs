@@ -14,13 +14,16 @@ use crate::{
         limits::FREE_SPACE_FLOOR,
         order::Attempt,
         pause::Activity,
-        pool::{Command, Event, Refusal, Reply},
+        pool::{Command, Event, ListingWanted, Refusal, Reply},
         refill::{Hindrance, Rest},
         seal::Salt,
         time::Timestamp,
         token::{ClosedLease, Stage},
     },
-    port::{Condition, DoubtfulCause, LedgerError, Outcome, Purpose, RefusedCause, SupplierHealth},
+    port::{
+        Condition, DoubtfulCause, LedgerError, Listing, Outcome, Purpose, RefusedCause,
+        SupplierHealth,
+    },
 };
 
 /// An answer that is held until what it rests on is durable.
@@ -66,7 +69,7 @@ impl Engine {
         notes: &mut Vec<Note>,
         calls: &mut Vec<Call>,
     ) -> Result<bool, LedgerError> {
-        let now = self.clock.now();
+        let now = self.time().await?;
         let mut turn = Turn::default();
         for note in notes.drain(..) {
             self.take_note(note, now, &mut turn).await;
@@ -170,6 +173,19 @@ impl Engine {
                 }
                 Command::KeyChecked { sequence, found }
             }
+            Note::Listed { outcome } => {
+                self.under_way.listing = false;
+                let Some(Listing { tokens, unreadable, next }) = settled(outcome) else {
+                    self.put_off(Purpose::Reconcile, NOT_LEARNED, now);
+                    return;
+                };
+                Command::Listed { tokens, unreadable, next }
+            }
+            Note::ForeignDeleted { tokens, outcome } => {
+                self.under_way.deleting_foreign = false;
+                let done = settled(outcome).is_some();
+                Command::ForeignDeleted { tokens, done }
+            }
             Note::Surveyed { outcome } => return self.take_survey(outcome, now, turn).await,
             Note::Asked { submission, outcome } => {
                 return self.take_answer(submission, outcome, now, turn).await;
@@ -218,7 +234,10 @@ impl Engine {
             Bell::Count => {
                 let _ = self.decide(&Command::WantCount, now, turn);
             }
-            Bell::Listing => (),
+            Bell::Listing => {
+                let wanted = ListingWanted::default();
+                let _ = self.decide(&Command::WantListing { wanted }, now, turn);
+            }
             Bell::Retention => {
                 let _ = self.decide(&Command::Forget, now, turn);
                 let before = now.minus(self.settings.retention);

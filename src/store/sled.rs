@@ -159,6 +159,21 @@ impl Volume {
         SledLedger { volume: self.clone(), project: project.clone(), shelf, epoch: None }
     }
 
+    /// When any of these projects committed last; [`Timestamp::ZERO`] where none ever did. Asked before
+    /// they are opened, because their leases are judged by one clock (T1).
+    pub async fn last_commit<'a>(
+        &self,
+        projects: impl Iterator<Item = &'a ProjectName>,
+    ) -> Result<Timestamp, LedgerError> {
+        let mut last = Timestamp::ZERO;
+        for project in projects {
+            let ledger = self.ledger(project);
+            let project = project.clone();
+            last = last.max(ledger.ask(|answer| Job::Recall { project, answer }).await?);
+        }
+        Ok(last)
+    }
+
     /// Waits for what was handed in, closes the database, and says so to the witnesses. Every call
     /// after it is refused. Blocks.
     pub fn close(&self) {

@@ -10,8 +10,9 @@ use prometheus::{
 use super::{
     gauges,
     project::{PoolCounters, ProjectMetrics},
+    skew::ClockSkew,
 };
-use crate::{domain::ids::ProjectName, engine::Pools};
+use crate::{domain::ids::ProjectName, engine::Pools, port::Clock};
 
 /// Stands in a project label where a request named no project that is configured. No project can be
 /// called so.
@@ -89,6 +90,11 @@ impl Metrics {
             pools: PoolCounters::new(&registry),
             registry,
         })
+    }
+
+    /// Shows from here on how far the wall clock is from pool time. Once per process.
+    pub fn watch_clock(&self, clock: Arc<dyn Clock>) {
+        register(&self.registry, ClockSkew::of(clock));
     }
 
     /// The part that belongs to one project, with every series there from the start.

@@ -5,6 +5,8 @@ mod chores;
 mod commit;
 mod recovery;
 mod stop;
+mod time;
+mod told;
 mod waiting;
 mod watch;
 

@@ -88,6 +88,22 @@ mod law {
         assert_eq!(opened.suspect_below, None);
     }
 
+    /// T1: the time is worth a commit although nothing else has changed.
+    pub(super) async fn a_group_of_nothing_but_time_is_remembered(mut place: impl Place) {
+        let mut ledger = place.ledger();
+        ledger.open(opening()).await.unwrap();
+        ledger.commit(Group { tokens: vec![ready(1)], ..group(1) }).await.unwrap();
+        for seconds in 100..110 {
+            ledger.commit(Group { at: at(seconds), ..group(1) }).await.unwrap();
+        }
+        drop(ledger);
+        place.restart();
+        let opened = place.ledger().open(opening()).await.unwrap();
+        assert_eq!((opened.revision, opened.committed_at), (Revision(1), at(109)));
+        assert_eq!(opened.tokens, [ready(1)]);
+        assert_eq!(opened.suspect_below, None);
+    }
+
     pub(super) async fn the_last_write_of_a_record_wins_and_removals_stay(mut place: impl Place) {
         let mut ledger = place.ledger();
         ledger.open(opening()).await.unwrap();
@@ -312,6 +328,7 @@ macro_rules! obeys_the_law {
             $store, $place,
             an_empty_ledger_takes_the_identity_it_is_opened_with
             gives_back_what_was_committed
+            a_group_of_nothing_but_time_is_remembered
             the_last_write_of_a_record_wins_and_removals_stay
             identity_and_pid_are_kept_and_another_pid_is_refused
             opening_raises_the_epoch_and_fences_the_owner_before

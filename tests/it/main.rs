@@ -7,3 +7,4 @@ mod pool;
 mod process;
 mod simulated_argos;
 mod world;
+mod wrong_clock;

@@ -3,13 +3,16 @@
 //! A [`Desk`] is a pool with a calendar and a drawer: it decides and applies one command after another,
 //! keeps what a ledger would keep, and audits after each step.
 
+mod endings;
 mod facts;
 mod knowledge;
 mod leases;
 mod model;
 mod orders;
+mod outcomes;
 mod pauses;
 mod purge;
+mod reconcile;
 mod records;
 
 use std::{sync::Arc, time::Duration};

@@ -19,7 +19,7 @@ use argospool::{
         limits::TOKENS_PER_CALL_MAX,
         liveform::{Form, Query},
         paging::{Cursor, Days},
-        pool::{Event, Policy, Wanted},
+        pool::{Event, Policy, ReconcilePolicy, Wanted},
         refill,
         submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
@@ -392,6 +392,11 @@ pub fn policy(target: u32, low_water: u32) -> Policy {
         lapsed_grace: Duration::from_secs(1_200),
         revoked_grace: Duration::ZERO,
         overdue_after: None,
+        reconcile: ReconcilePolicy {
+            listing_gap: Duration::from_secs(600),
+            brake_ratio: 0.05,
+            brake_min: 20,
+        },
         delete_tries_max: 6,
         cap_pause: Duration::from_secs(120),
         ttl_max: Duration::from_secs(86_400),
@@ -427,7 +432,16 @@ impl Bench {
         ledger: impl Ledger + 'static,
         supplier: Arc<Scripted>,
     ) -> Self {
-        let clock = SimClock::start();
+        Self::by(SimClock::start(), policy, settings, ledger, supplier).await
+    }
+
+    pub async fn by(
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        settings: Settings,
+        ledger: impl Ledger + 'static,
+        supplier: Arc<Scripted>,
+    ) -> Self {
         let parts = Parts {
             project: ProjectName::parse("default").unwrap(),
             pid: "pid_test".to_owned(),

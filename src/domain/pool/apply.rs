@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::{Answer, CapReached, Census, Changes, Event, KeyCheck, Pool, Remembered};
+use super::{Answer, CapReached, Changes, Conclusion, Count, Event, KeyCheck, Pool, Remembered};
 use crate::domain::{
     ids::{OrderId, Revision, Sequence},
     order::{Order, OrderState},
@@ -47,6 +47,9 @@ impl Pool {
             Event::Told { sequence, lease, .. } => {
                 self.advance(*sequence, Stage::Leased(lease.clone()));
                 self.outcomes.told(*sequence, self.names(&lease.submissions));
+                if lease.vanished.is_some() {
+                    self.listing.settled(*sequence);
+                }
             }
             Event::Closed { line, doom } => {
                 self.remember_closed(line);
@@ -70,6 +73,10 @@ impl Pool {
                 self.advance(*sequence, Stage::Doomed(doom));
             }
             Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
+            Event::Vanished { sequence, doom } => {
+                self.advance(*sequence, Stage::Doomed(*doom));
+                self.listing.settled(*sequence);
+            }
             Event::DeletionFailed { sequences, at } => {
                 for sequence in sequences {
                     self.put_off(*sequence, *at);
@@ -80,6 +87,7 @@ impl Pool {
                     if let Some(token) = self.tokens.remove(sequence) {
                         self.unindex(*sequence, &token.stage);
                         self.changes.tokens.insert(*sequence);
+                        self.listing.deleted(*sequence);
                     }
                 }
             }
@@ -109,8 +117,14 @@ impl Pool {
             Event::Counted { count } => {
                 self.count_wanted = None;
                 self.count_tried = true;
-                if let Some(drift) = count.and_then(|count| count.drift) {
-                    self.foreign = u32::try_from(drift.max(0)).unwrap_or(u32::MAX);
+                if let Some(Count { drift: Some(drift), reported, at }) = *count {
+                    // A listing told them apart; a count alone knows only the difference.
+                    let listed = self.foreign_listed().min(reported);
+                    self.foreign = u32::try_from(drift.max(0)).unwrap_or(u32::MAX).max(listed);
+                    if reported.saturating_sub(listed) >= self.least().0 {
+                        self.last_good_count = Some(at);
+                        self.let_go_unless_missing();
+                    }
                 }
                 self.count = count.or(self.count);
             }
@@ -120,6 +134,24 @@ impl Pool {
             Event::CapReached { until } => self.cap_reached = Some(CapReached { until: *until }),
             Event::KeyChecked { check } => self.key_check = *check,
             Event::ExtraOrdered { tokens } => self.extra = self.extra.saturating_add(*tokens),
+            Event::ListingWanted { at, wanted } => self.listing.want(*at, *wanted),
+            Event::ListingBegan { unseen, at } => self.listing.begin(unseen.clone(), *at),
+            Event::Listed { seen, foreign, unreadable, next } => {
+                self.listing.page(seen, foreign, *unreadable, next.as_ref());
+                for sequence in seen {
+                    self.let_go(*sequence);
+                }
+            }
+            Event::ListingEnded { conclusion } => self.conclude(conclusion),
+            Event::VanishedSettled { sequence } => self.listing.settled(*sequence),
+            Event::HeldBack { sequences } => {
+                for sequence in sequences {
+                    self.hold_back(*sequence);
+                }
+            }
+            Event::LossAccepted => self.listing.accept_loss(),
+            Event::ForeignDoomed { like_ours } => self.listing.doom_foreign(*like_ours),
+            Event::ForeignDeleted { tokens, done } => self.listing.foreign_deleted(tokens, *done),
             Event::Asked { submission, at } => self.outcomes.ask(submission.clone(), *at),
             Event::Answered { submission, answer: Answer::Nothing, at } => {
                 self.outcomes.ask_again(submission, *at);
@@ -159,8 +191,9 @@ impl Pool {
         order.revision = self.pending_revision();
         self.next = self.next.max(order.range().end);
         // What goes beyond the shortage is what was asked for beyond the target.
-        let Census { ready, minted, .. } = self.census();
-        let shortage = self.policy.refill.target().saturating_sub(ready + minted);
+        let census = self.census();
+        let position = census.leasable() + census.minted;
+        let shortage = self.policy.refill.target().saturating_sub(position);
         self.extra = self.extra.saturating_sub(order.tokens.saturating_sub(shortage));
         self.changes.orders.insert(order.id);
         for token in tokens {
@@ -302,6 +335,7 @@ impl Pool {
             Stage::Minted { .. } => self.minted -= 1,
             Stage::Ready { .. } => {
                 self.ready.remove(&sequence);
+                self.held_back.remove(&sequence);
             }
             // The request stays: it is answered while its lease is open, and for a while after.
             Stage::Leased(lease) => {
@@ -313,6 +347,41 @@ impl Pool {
                 self.urgent.remove(&(doom.not_before, sequence));
             }
         }
+    }
+
+    /// A Ready token is not handed out until it is clear that it is there.
+    pub(super) fn hold_back(&mut self, sequence: Sequence) {
+        if self.ready.remove(&sequence) {
+            self.held_back.insert(sequence);
+        }
+    }
+
+    fn let_go(&mut self, sequence: Sequence) {
+        if self.held_back.remove(&sequence) {
+            self.ready.insert(sequence);
+        }
+    }
+
+    /// ARGOS counts as many as there should be: nothing is held back but what a listing missed.
+    fn let_go_unless_missing(&mut self) {
+        let held_back: Vec<_> = self.held_back.iter().copied().collect();
+        for sequence in held_back {
+            if !self.listing.misses(sequence) {
+                self.let_go(sequence);
+            }
+        }
+    }
+
+    fn conclude(&mut self, conclusion: &Conclusion) {
+        self.listing.conclude(conclusion);
+        if conclusion.report.void || conclusion.report.dry_run {
+            return;
+        }
+        let missing: Vec<_> = self.listing.absent().collect();
+        for sequence in missing {
+            self.hold_back(sequence);
+        }
+        self.let_go_unless_missing();
     }
 
     /// The hashes under which submissions are found again.

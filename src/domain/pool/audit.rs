@@ -65,7 +65,11 @@ impl Pool {
                 }
             }
         }
-        if (&ready, &due, &doomed, &urgent) != (&self.ready, &self.due, &self.doomed, &self.urgent)
+        let shelf: BTreeSet<_> = self.ready.union(&self.held_back).copied().collect();
+        if !self.ready.is_disjoint(&self.held_back) {
+            found(Promise::J2, "a token is handed out and held back at once".to_owned());
+        }
+        if (&ready, &due, &doomed, &urgent) != (&shelf, &self.due, &self.doomed, &self.urgent)
             || (leased, minted) != (self.leased, self.minted)
         {
             found(Promise::J2, "an index disagrees with the stages it was derived from".to_owned());

@@ -14,6 +14,8 @@ use crate::domain::{
 pub struct Census {
     pub minted: u32,
     pub ready: u32,
+    /// Of the Ready ones: not handed out until it is clear that ARGOS has them still.
+    pub held_back: u32,
     pub leased: u32,
     pub doomed: u32,
 }
@@ -22,6 +24,11 @@ impl Census {
     /// Everything that holds a slot at ARGOS for us.
     pub const fn held(self) -> u32 {
         self.minted + self.ready + self.leased + self.doomed
+    }
+
+    /// Ready, and handed out when somebody asks.
+    pub const fn leasable(self) -> u32 {
+        self.ready - self.held_back
     }
 }
 
@@ -69,7 +76,8 @@ impl Pool {
         let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         Census {
             minted: self.minted,
-            ready: number(self.ready.len()),
+            ready: number(self.ready.len() + self.held_back.len()),
+            held_back: number(self.held_back.len()),
             leased: self.leased,
             doomed: number(self.doomed.len()),
         }
@@ -103,7 +111,25 @@ impl Pool {
         };
         let presumed = self.due.iter().filter(|(_, sequence)| presumed(sequence)).count();
         let certain = certain.saturating_sub(u32::try_from(presumed).unwrap_or(u32::MAX));
-        certain.saturating_sub(self.doomed_with(in_doubt))
+        let certain = certain.saturating_sub(self.doomed_with(in_doubt));
+        certain.saturating_sub(self.known_missing())
+    }
+
+    /// What ARGOS must hold of ours at least, and how much of that are open leases without a sign of
+    /// use: used tokens it may forget by itself (contract 2).
+    pub(super) fn least(&self) -> (u32, u32) {
+        let unused = |sequence: &Sequence| {
+            self.lease(*sequence).is_some_and(|(_, lease)| {
+                lease.started.is_none()
+                    && lease.expires.is_none()
+                    && lease.vanished.is_none()
+                    && lease.holder != Holder::Presumed
+            })
+        };
+        let unused = self.due.iter().filter(|(_, sequence)| unused(sequence)).count();
+        let unused = u32::try_from(unused).unwrap_or(u32::MAX);
+        let missing = self.known_missing();
+        ((self.census().ready + unused).saturating_sub(missing), unused)
     }
 
     /// Whether nobody knows if ARGOS holds this doomed token.
@@ -152,7 +178,7 @@ impl Pool {
 
     /// Tokens that a caller could be given at this moment; 0 whenever hand-outs are stopped.
     pub fn leasable(&self) -> u32 {
-        if self.may(crate::domain::pause::Activity::Leasing) { self.census().ready } else { 0 }
+        if self.may(crate::domain::pause::Activity::Leasing) { self.census().leasable() } else { 0 }
     }
 
     /// Whether ARGOS said that it is full, and is not asked again yet.
@@ -177,7 +203,7 @@ impl Pool {
             None
         };
         let view = View {
-            ready: census.ready,
+            ready: census.leasable(),
             on_their_way: census.minted,
             held: census.held(),
             foreign: self.foreign(),
@@ -197,5 +223,8 @@ impl Pool {
 
 /// Its registration was never certain, or its deletion may have happened.
 fn in_doubt(doom: &Doom) -> bool {
-    doom.cause == DoomCause::Cancelled || doom.attempts > 0
+    match doom.cause {
+        DoomCause::Cancelled | DoomCause::Vanished => true,
+        DoomCause::Aged | DoomCause::LeaseClosed => doom.attempts > 0,
+    }
 }

@@ -15,6 +15,8 @@ use crate::domain::{
     token::{ClosedLease, Grant, Lease, Request},
 };
 
+use super::ListingWanted;
+
 /// What somebody wants of the pool, or what came to be known. Closed on purpose.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -74,6 +76,26 @@ pub enum Command {
         sequences: Vec<Sequence>,
         done: bool,
         lines: Vec<ClosedLease>,
+    },
+    /// A page of the listing came; `next` is where the next one begins.
+    Listed {
+        tokens: Vec<TokenId>,
+        unreadable: u32,
+        next: Option<Cursor>,
+    },
+    /// Asks for a listing of all ids at ARGOS.
+    WantListing {
+        wanted: ListingWanted,
+    },
+    /// A person looked at what vanished: it may be doomed.
+    AcceptLoss,
+    /// Deletes the foreign ids of the last listing.
+    DoomForeign {
+        like_ours: bool,
+    },
+    ForeignDeleted {
+        tokens: Vec<TokenId>,
+        done: bool,
     },
     /// ARGOS is to be asked about a submission that could not be bound to a lease.
     Ask {

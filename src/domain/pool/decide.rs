@@ -6,7 +6,7 @@ mod orders;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Command, Count, Event, KeyCheck, Pool, Refusal, Reply};
+use super::{Command, Count, Event, KeyCheck, ListingWanted, Pool, Refusal, Reply};
 use crate::domain::{
     ids::{OrderId, Sequence},
     invariant::Breach,
@@ -16,6 +16,9 @@ use crate::domain::{
     time::Timestamp,
     token::{ClosedLease, Doom, DoomCause, Stage, Token},
 };
+
+/// Tokens are held back when at least one in this many may be missing.
+const HELD_BACK_PART: u32 = 100;
 
 /// What a command comes to: events to apply, and the answer to hold until they are durable.
 #[derive(Clone, Debug)]
@@ -82,12 +85,21 @@ impl Pool {
                 Ok(Verdict::done(vec![Event::DeletionFailed { sequences, at: now }]))
             }
             Command::Counted { tokens, overlapped } => {
-                let count = tokens.map(|reported| Count {
-                    reported,
-                    at: now,
-                    drift: (!overlapped).then(|| i64::from(reported) - i64::from(self.certain())),
-                });
-                Ok(Verdict::done(vec![Event::Counted { count }]))
+                Ok(Verdict::done(self.counted(*tokens, *overlapped, now)))
+            }
+            Command::Listed { tokens, unreadable, next } => {
+                Ok(Verdict::done(self.listed(tokens, *unreadable, next.as_ref(), now)))
+            }
+            Command::WantListing { wanted } => {
+                Ok(Verdict::done(vec![Event::ListingWanted { at: now, wanted: *wanted }]))
+            }
+            Command::AcceptLoss => Ok(Verdict::done(vec![Event::LossAccepted])),
+            Command::DoomForeign { like_ours } => {
+                Ok(Verdict::done(vec![Event::ForeignDoomed { like_ours: *like_ours }]))
+            }
+            Command::ForeignDeleted { tokens, done } => {
+                let (tokens, done) = (tokens.clone(), *done);
+                Ok(Verdict::done(vec![Event::ForeignDeleted { tokens, done }]))
             }
             Command::KeyChecked { sequence, found } => {
                 Ok(Verdict::done(self.key_checked(*sequence, *found)))
@@ -115,6 +127,32 @@ impl Pool {
             }
             Command::Sweep => Ok(Verdict::done(self.sweep(now))),
         }
+    }
+
+    /// A count is compared only if it was alone. Fewer than there should be asks for a listing at once,
+    /// and when that cannot be used-up leases alone, what may be missing is held back.
+    fn counted(&self, tokens: Option<u32>, overlapped: bool, now: Timestamp) -> Vec<Event> {
+        let count = tokens.map(|reported| Count {
+            reported,
+            at: now,
+            drift: (!overlapped).then(|| i64::from(reported) - i64::from(self.certain())),
+        });
+        let mut events = vec![Event::Counted { count }];
+        if let Some(Count { reported, drift: Some(_), .. }) = count {
+            let (least, unused) = self.least();
+            let ours = reported.saturating_sub(self.foreign_listed());
+            let fall = least.saturating_sub(ours);
+            if fall > 0 && self.may_list_again(now) {
+                events.push(Event::ListingWanted { at: now, wanted: ListingWanted::default() });
+            }
+            // Leases may have been used up without a word.
+            let proven = fall.saturating_sub(unused);
+            if proven > 0 && proven >= self.census().leasable() / HELD_BACK_PART {
+                let sequences = self.older_than_last_good_count();
+                events.push(Event::HeldBack { sequences });
+            }
+        }
+        events
     }
 
     fn key_checked(&self, sequence: Sequence, found: Option<bool>) -> Vec<Event> {
@@ -190,15 +228,26 @@ impl Pool {
                 sequence: token.sequence,
                 doom: Doom::new(DoomCause::Aged, now, now),
             });
+        let listing = self.listing_due().is_some_and(|at| at <= now);
+        let listing = listing.then(|| self.listing_begins(now));
         let due = self.outcomes.survey_due(&self.policy).is_some_and(|at| at <= now);
         let survey = due.then(|| Event::SurveyBegan { days: self.survey_days(now), at: now });
-        ripe.take(1).chain(survey).chain(ended).chain(aged).take(SWEEP_MAX).collect()
+        ripe.take(1)
+            .chain(survey)
+            .chain(listing)
+            .chain(self.vanishing(now))
+            .chain(ended)
+            .chain(aged)
+            .take(SWEEP_MAX)
+            .collect()
     }
 
     /// Whether a sweep would find anything.
     pub fn sweep_due(&self, now: Timestamp) -> bool {
         self.due.first().is_some_and(|(at, _)| *at <= now)
             || self.outcomes.survey_due(&self.policy).is_some_and(|at| at <= now)
+            || self.listing_due().is_some_and(|at| at <= now)
+            || self.vanished_waits()
             || self
                 .orders
                 .values()

@@ -1,9 +1,9 @@
 //! What happened. The pool is the fold of these, and so are the counters of the daemon.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    ids::{OrderId, Sequence, SubmissionId},
+    ids::{OrderId, Sequence, SubmissionId, TokenId},
     invariant::Breach,
     order::{Doubt, Order},
     paging::{Cursor, Days},
@@ -12,7 +12,18 @@ use crate::domain::{
     token::{ClosedLease, Decision, Doom, Lease, Token},
 };
 
-use super::{Answer, Count, KeyCheck};
+use super::{Answer, Conclusion, Count, KeyCheck, ListingWanted};
+
+/// What was told about an open lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The first sign of use.
+    FirstUse,
+    /// ARGOS no longer lists its token.
+    Vanished,
+    /// More of what was known.
+    More,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -56,8 +67,7 @@ pub enum Event {
     Told {
         sequence: Sequence,
         lease: Arc<Lease>,
-        /// It is the first sign of use.
-        started: bool,
+        news: News,
     },
     Closed {
         line: ClosedLease,
@@ -82,6 +92,11 @@ pub enum Event {
     },
     /// A Ready token is rotated out.
     Aged {
+        sequence: Sequence,
+        doom: Doom,
+    },
+    /// A Ready token is not there any more, as two listings agree.
+    Vanished {
         sequence: Sequence,
         doom: Doom,
     },
@@ -123,6 +138,43 @@ pub enum Event {
     },
     ExtraOrdered {
         tokens: u32,
+    },
+    ListingWanted {
+        at: Timestamp,
+        wanted: ListingWanted,
+    },
+    /// The ids at ARGOS are listed, and these should be among them.
+    ListingBegan {
+        unseen: BTreeSet<Sequence>,
+        at: Timestamp,
+    },
+    /// A page of them: ours, and those of others with whether they look like ours.
+    Listed {
+        seen: Vec<Sequence>,
+        foreign: Vec<(TokenId, bool)>,
+        unreadable: u32,
+        next: Option<Cursor>,
+    },
+    ListingEnded {
+        conclusion: Box<Conclusion>,
+    },
+    /// Something that vanished is no longer what it was.
+    VanishedSettled {
+        sequence: Sequence,
+    },
+    /// Ready tokens that may be missing are not handed out.
+    HeldBack {
+        sequences: Vec<Sequence>,
+    },
+    /// A person looked at what vanished.
+    LossAccepted,
+    /// An operator wants foreign ids gone, also those that look like ours or only the others.
+    ForeignDoomed {
+        like_ours: bool,
+    },
+    ForeignDeleted {
+        tokens: Vec<TokenId>,
+        done: bool,
     },
     /// ARGOS is to be asked about a submission.
     Asked {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Changes, KeyCheck, Policy, Pool, Remembered, Unfinished, outcomes::Outcomes};
+use super::{
+    Changes, KeyCheck, Policy, Pool, Remembered, Unfinished, outcomes::Outcomes, reconcile::Listing,
+};
 use crate::domain::{
     ids::{Revision, Sequence},
     order::{Doubt, Order, OrderState},
@@ -41,6 +43,7 @@ impl Pool {
             pauses: restored.pauses.into_iter().collect(),
             requests: BTreeMap::new(),
             ready: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             due: BTreeSet::new(),
             doomed: BTreeSet::new(),
             urgent: BTreeSet::new(),
@@ -55,6 +58,8 @@ impl Pool {
             extra: 0,
             breaches: Vec::new(),
             outcomes: Outcomes::default(),
+            listing: Listing::default(),
+            last_good_count: None,
             changes: Changes::default(),
         };
         for (key, digest, sequence, closed) in restored.requests {

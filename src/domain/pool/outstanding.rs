@@ -35,6 +35,14 @@ pub enum Effect {
         days: Days,
         cursor: Option<Cursor>,
     },
+    /// List one page of all ids.
+    List {
+        cursor: Option<Cursor>,
+    },
+    /// Delete ids of others, because an operator said so.
+    DeleteForeign {
+        tokens: Vec<TokenId>,
+    },
     /// Look one submission up.
     Ask {
         submission: SubmissionId,
@@ -50,6 +58,8 @@ pub struct UnderWay {
     pub deletion_calls: u32,
     pub finding: bool,
     pub surveying: bool,
+    pub listing: bool,
+    pub deleting_foreign: bool,
     /// Submissions that ARGOS is asked about, with the last commit before the question left.
     pub asking: BTreeMap<SubmissionId, Revision>,
     counting: Option<Overlap>,
@@ -66,6 +76,8 @@ impl UnderWay {
             + u32::from(self.counting.is_some())
             + u32::from(self.finding)
             + u32::from(self.surveying)
+            + u32::from(self.listing)
+            + u32::from(self.deleting_foreign)
             + u32::try_from(self.asking.len()).unwrap_or(u32::MAX)
     }
 
@@ -87,7 +99,7 @@ impl UnderWay {
 
     /// Whether a count that begins at this moment is alone.
     pub fn quiet(&self) -> bool {
-        self.orders.is_empty() && self.deletion_calls == 0
+        self.orders.is_empty() && self.deletion_calls == 0 && !self.deleting_foreign
     }
 }
 
@@ -127,6 +139,10 @@ impl Pool {
             self.registrations(now, under_way, &mut effects);
         }
         if self.key_check != KeyCheck::Failed && !self.paused(Activity::Purge) {
+            let tokens = self.unwanted(batch.min(TOKENS_PER_CALL_MAX));
+            if !tokens.is_empty() && !under_way.deleting_foreign {
+                effects.push(Effect::DeleteForeign { tokens });
+            }
             self.deletions(now, under_way, batch.min(TOKENS_PER_CALL_MAX), &mut effects);
         }
         effects
@@ -201,7 +217,7 @@ impl Pool {
         let cap = self.cap_reached.map(|reached| reached.until);
         let count = self.count_wanted.map(|since| since.plus(COUNT_PATIENCE));
         let inquiry = self.outcomes.next(&self.policy);
-        [lease, aged, doomed, linger, cap, count, inquiry]
+        [lease, aged, doomed, linger, cap, count, inquiry, self.listing_due()]
             .into_iter()
             .flatten()
             .chain(orders)
@@ -251,6 +267,11 @@ impl Pool {
             && !under_way.surveying
         {
             effects.push(Effect::Survey { days, cursor: cursor.cloned() });
+        }
+        if let Some(cursor) = self.listing_page()
+            && !under_way.listing
+        {
+            effects.push(Effect::List { cursor: cursor.cloned() });
         }
         let calls = self.policy.refill.calls_in_flight() as usize;
         let free = calls.saturating_sub(under_way.asking.len());

@@ -41,6 +41,10 @@ pub(super) enum Job {
         shelf: Arc<Shelf>,
         answer: Answer<Opened>,
     },
+    Recall {
+        project: ProjectName,
+        answer: Answer<Timestamp>,
+    },
     Commit(Commit),
     Retain {
         project: ProjectName,
@@ -184,6 +188,11 @@ impl Committer {
                         self.guarded(|committer| committer.commit(std::mem::take(&mut commits)));
                         self.open(project, &opening, shelf, answer);
                     }
+                    Job::Recall { project, answer: answer_to } => {
+                        let recalled =
+                            panic::catch_unwind(AssertUnwindSafe(|| self.recall(&project)));
+                        answer(answer_to, recalled.unwrap_or_else(|_| Err(self.gave_up())));
+                    }
                     Job::Retain { project, epoch, before, lines_max, answer } => {
                         self.guarded(|committer| committer.commit(std::mem::take(&mut commits)));
                         self.retain(project, epoch, (before, lines_max), answer);
@@ -296,12 +305,26 @@ impl Committer {
         }));
         let opened = opened.unwrap_or_else(|_| {
             self.poison();
-            Err(LedgerError::Unusable(choices(&self.settings, "sled gave up on its file")))
+            Err(self.gave_up())
         });
         if matches!(opened, Err(LedgerError::Unreadable(_))) {
             self.poison();
         }
         answer(answer_to, opened);
+    }
+
+    fn gave_up(&self) -> LedgerError {
+        LedgerError::Unusable(choices(&self.settings, "sled gave up on its file"))
+    }
+
+    /// When a project that need not be open committed last.
+    fn recall(&self, name: &ProjectName) -> Result<Timestamp, LedgerError> {
+        let Some(database) = &self.database else {
+            return Err(LedgerError::Unreadable("the database is closed".into()));
+        };
+        let project = Project::load(database, name, Arc::default())
+            .map_err(|fault| LedgerError::Unusable(choices(&self.settings, &fault.to_string())))?;
+        Ok(project.committed_at())
     }
 
     fn open_project(

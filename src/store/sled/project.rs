@@ -212,6 +212,11 @@ impl Project {
         self.last_group
     }
 
+    /// [`Timestamp::ZERO`] before the first commit.
+    pub(super) fn committed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.mark().at)
+    }
+
     fn mark(&self) -> MarkRecord {
         self.head.mark.unwrap_or_default()
     }
@@ -358,7 +363,7 @@ impl Project {
             revision: Revision(mark.revision),
             next: sequence(mark.next)?,
             granted: sequence(mark.granted)?,
-            committed_at: Timestamp::from_millis(mark.at),
+            committed_at: self.committed_at(),
             tokens,
             orders,
             pauses: pauses.collect::<Result<_, RecordError>>()?,

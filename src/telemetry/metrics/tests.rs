@@ -11,7 +11,7 @@ use crate::{
         token::{ClosedLease, Decision, Ending},
     },
     engine::Pools,
-    port::Observer as _,
+    port::{Clock, Observer as _},
     telemetry::Metrics,
 };
 
@@ -257,4 +257,29 @@ async fn a_decision_counts_once_however_often_its_line_changes() {
     let counted = "argospool_decisions_total{decision=\"approved\",project=\"default\"} 1\n";
     assert!(text.contains(counted), "{text}");
     assert!(text.contains("argospool_late_facts_total{project=\"default\"} 2\n"), "{text}");
+}
+
+/// T1: what an operator must see while the wall clock is not believed.
+#[tokio::test]
+async fn the_skew_of_the_clock_is_wall_time_less_pool_time() {
+    struct Skewed(u64, u64);
+
+    impl Clock for Skewed {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0)
+        }
+
+        fn continue_from(&self, _: Timestamp) {}
+
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_millis(self.1)
+        }
+    }
+
+    for (clock, skew) in [(Skewed(5_000, 95_500), "90.5"), (Skewed(95_500, 5_000), "-90.5")] {
+        let metrics = Metrics::new("1", "1");
+        metrics.watch_clock(std::sync::Arc::new(clock));
+        let text = metrics.render(&Pools::new([])).await;
+        assert!(text.contains(&format!("argospool_clock_skew_seconds {skew}\n")), "{text}");
+    }
 }

@@ -253,3 +253,20 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// T1: all projects live by one clock, so the time is asked of all ledgers before one is opened.
+#[tokio::test]
+async fn the_last_commit_of_all_projects_is_known_before_they_are_opened() {
+    let mut directory = Directory::new();
+    let projects = [project("default"), project("never")];
+    assert_eq!(directory.volume().last_commit(projects.iter()).await.unwrap(), at(0));
+    let mut ledger = directory.sled();
+    ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { at: at(77), tokens: vec![ready(1)], ..group(1) }).await.unwrap();
+    drop(ledger);
+    directory.stop();
+    directory.start();
+    assert_eq!(directory.volume().last_commit(projects.iter()).await.unwrap(), at(77));
+    let opened = directory.sled().open(opening()).await.unwrap();
+    assert_eq!((opened.tokens, opened.epoch), (vec![ready(1)], 2), "asking owns nothing");
+}

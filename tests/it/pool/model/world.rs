@@ -220,6 +220,7 @@ impl World {
             }
             // The usual policy asks nothing about leases.
             Effect::Survey { .. } | Effect::Ask { .. } => return,
+            Effect::List { .. } | Effect::DeleteForeign { .. } => return,
         };
         self.out.push((self.desk.after(CALL_SECONDS), call));
     }
