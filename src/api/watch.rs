@@ -219,3 +219,6 @@ impl tokio_stream::Stream for Messages {
         Poll::Ready(Some(message.unwrap_or_else(|| Err(status::panicked()))))
     }
 }
+
+#[cfg(test)]
+mod tests;
