@@ -3,7 +3,8 @@
 //! It decides nothing about tokens. Every request goes through [`crate::engine::Handle`], and every
 //! refusal of ours leaves through `status`, the one place that knows gRPC codes. Token ids and URLs
 //! are put into an answer by `convert` alone, and only for those who may see them (P2); no name,
-//! value or text that a caller sent is repeated in an error or a log line (P1).
+//! value or text that a caller sent is repeated in an error or a log line (P1), but for the reason of
+//! a revocation, which is meant for the log and may hold no secret.
 
 mod admin;
 mod auth;
@@ -14,10 +15,12 @@ mod listing;
 mod observe;
 mod problems;
 mod quota;
+mod revocation;
 mod server;
 mod status;
 mod token_pool;
 mod validate;
+mod watch;
 
 pub use auth::{Access, CallerAccess, InvalidAccess, Proof};
 pub use server::{Parts, Server, SocketError, bind_unix};

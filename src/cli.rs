@@ -6,7 +6,7 @@
 //! reader gets to see), `words` and `json` (how values are written for people and for programs).
 //!
 //! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
-//! URL in any output but that of `lease` (P1).
+//! URL in any output but that of `lease` and `replace` (P1).
 
 mod audit;
 mod completions;
@@ -17,6 +17,7 @@ mod json;
 mod lease;
 mod leases;
 mod list;
+mod narrowing;
 mod pages;
 mod pause;
 pub mod progress;
@@ -24,6 +25,8 @@ mod refill;
 mod refusal;
 mod release;
 mod remote;
+mod replace;
+mod revoke;
 mod screen;
 mod serve;
 mod show;
@@ -32,6 +35,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod watch;
 mod words;
 
 use std::ffi::OsString;
@@ -91,6 +95,12 @@ enum Command {
     Tokens(tokens::TokensArgs),
     /// Give back a lease whose URL was never shown to anybody
     Release(release::ReleaseArgs),
+    /// Kill the links of leases, named or narrowed down
+    Revoke(revoke::RevokeArgs),
+    /// Lease another token for the same wish and kill the first link; print the new URL
+    Replace(replace::ReplaceArgs),
+    /// Show every change of a lease as it happens, without URLs
+    Watch(watch::WatchArgs),
     /// Look at the stock at once and, on request, order tokens beyond the target
     Refill(refill::RefillArgs),
     /// Stop activities until they are resumed; survives a restart
@@ -153,6 +163,11 @@ impl Command {
             Self::Release(args) => {
                 release::run(args, remote.connect(environment).await?, screen).await
             }
+            Self::Revoke(args) => {
+                revoke::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Replace(args) => replace::run(args, remote, environment, screen).await,
+            Self::Watch(args) => watch::run(args, remote.connect(environment).await?, screen).await,
             Self::Refill(args) => {
                 refill::run(args, remote.connect(environment).await?, screen).await
             }

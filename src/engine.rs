@@ -18,6 +18,7 @@ mod status;
 mod told;
 mod turn;
 mod waiting;
+mod watch;
 
 use std::{
     sync::{
@@ -34,6 +35,7 @@ pub use handle::{Handle, LeaseView, Page, Which};
 pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;
 pub use status::Status;
+pub use watch::{Watched, Watcher};
 
 use crate::{
     domain::{
@@ -51,6 +53,7 @@ use chores::Chores;
 use dispatch::Holds;
 use mailbox::{Call, Note};
 use waiting::Waiting;
+use watch::Herald;
 
 /// The engine looks around at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -105,6 +108,8 @@ impl Vitals {
 pub struct Engine {
     project: ProjectName,
     opening: Opening,
+    /// Of the ledger, as it was opened last.
+    epoch: u64,
     policy: Policy,
     settings: Settings,
     pool: Pool,
@@ -118,6 +123,7 @@ pub struct Engine {
     entropy: Box<dyn Entropy>,
     observer: Arc<dyn Observer>,
     vitals: Arc<Vitals>,
+    herald: Herald,
 
     calls: mpsc::Receiver<Call>,
     notes: mpsc::Receiver<Note>,

@@ -10,6 +10,7 @@ use super::{
     desk::{Desk, Visit},
     problems,
     proto::{self, admin_service_server::AdminService},
+    revocation,
     status::Failure,
     validate::{self, Faults},
 };
@@ -126,6 +127,13 @@ impl AdminService for Admin {
         request: Request<proto::AuditRequest>,
     ) -> Result<Response<proto::AuditResponse>, Status> {
         self.serve(request, |request| &request.project, audit).await
+    }
+
+    async fn revoke_leases(
+        &self,
+        request: Request<proto::RevokeLeasesRequest>,
+    ) -> Result<Response<proto::RevokeLeasesResponse>, Status> {
+        self.serve(request, |request| &request.project, revocation::revoke_many).await
     }
 }
 

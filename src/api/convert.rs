@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::proto;
 use crate::{
     domain::{
-        ids::Owner,
+        ids::{Owner, Sequence},
         pause::{Activity, Pause},
         pool::Census,
         refill::Plan,
@@ -43,7 +43,7 @@ pub(super) fn lease(handle: &Handle, view: &LeaseView, secrets: Secrets) -> prot
     let blank = proto::Lease { lease_id, project, ..proto::Lease::default() };
     match view {
         LeaseView::Open { token, lease, .. } => {
-            let open = open_lease(lease, blank);
+            let open = open_lease(handle.seal(), lease, blank);
             match (&lease.holder, secrets) {
                 (Holder::Caller { url, .. }, Secrets::Shown) => proto::Lease {
                     token_id: token.expose().to_owned(),
@@ -53,11 +53,11 @@ pub(super) fn lease(handle: &Handle, view: &LeaseView, secrets: Secrets) -> prot
                 (Holder::Caller { .. }, Secrets::Hidden) | (Holder::Presumed, _) => open,
             }
         }
-        LeaseView::Closed(line) => closed_lease(line, blank),
+        LeaseView::Closed(line) => closed_lease(handle.seal(), line, blank),
     }
 }
 
-fn open_lease(lease: &Lease, blank: proto::Lease) -> proto::Lease {
+fn open_lease(seal: &Seal, lease: &Lease, blank: proto::Lease) -> proto::Lease {
     let grant = match &lease.holder {
         Holder::Caller { grant, .. } => Some(grant),
         Holder::Presumed => None,
@@ -67,18 +67,22 @@ fn open_lease(lease: &Lease, blank: proto::Lease) -> proto::Lease {
         Some(_) => proto::LeaseState::Started,
         None => proto::LeaseState::Issued,
     };
+    let decided = lease.submissions.decided();
     proto::Lease {
         state: state.into(),
+        decision: decision(decided.map(|decided| decided.decision)).into(),
         submission_id: submission(&lease.submissions),
         create_time: Some(timestamp(lease.issued)),
         expire_time: Some(timestamp(lease.deadline)),
         first_use_time: started.map(|started| timestamp(started.at)),
-        link_dead_time: started.map(|started| timestamp(started.entry_ends)),
+        decision_time: decided.map(|decided| timestamp(decided.at)),
+        link_dead_time: lease.link_dead().map(timestamp),
+        replaces_lease_id: lease_id(seal, lease.replaces),
         ..granted(grant, blank)
     }
 }
 
-fn closed_lease(line: &ClosedLease, blank: proto::Lease) -> proto::Lease {
+fn closed_lease(seal: &Seal, line: &ClosedLease, blank: proto::Lease) -> proto::Lease {
     let decided = line.decided();
     proto::Lease {
         state: proto::LeaseState::Closed.into(),
@@ -91,6 +95,8 @@ fn closed_lease(line: &ClosedLease, blank: proto::Lease) -> proto::Lease {
         close_time: Some(timestamp(line.closed)),
         decision_time: decided.map(|decided| timestamp(decided.at)),
         link_dead_time: line.link_dead.map(timestamp),
+        replaced_by_lease_id: lease_id(seal, line.replaced_by),
+        replaces_lease_id: lease_id(seal, line.replaces),
         ..granted(line.grant.as_ref(), blank)
     }
 }
@@ -103,6 +109,11 @@ fn granted(grant: Option<&Grant>, blank: proto::Lease) -> proto::Lease {
         labels: grant.labels.clone(),
         ..blank
     }
+}
+
+/// The name of another lease, where there is one.
+pub(super) fn lease_id(seal: &Seal, sequence: Option<Sequence>) -> String {
+    sequence.map(|sequence| seal.lease_id(sequence).as_str().to_owned()).unwrap_or_default()
 }
 
 fn submission(submissions: &Submissions) -> String {

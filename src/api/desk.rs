@@ -8,6 +8,7 @@ use super::{
     auth::{Caller, Gate},
     status::{self, Failure},
     validate::{Asker, ProjectRules},
+    watch::Gallery,
 };
 use crate::{
     domain::{fault::Reason, ids::ProjectName, time::Timestamp},
@@ -23,10 +24,14 @@ pub(super) struct Desk {
     pub metrics: Arc<Metrics>,
     pub version: String,
     pub started: Timestamp,
+    pub gallery: Gallery,
 }
 
 /// A caller who may use the project, in front of its open pool.
 pub(super) struct Visit<'a> {
+    pub desk: &'a Desk,
+    /// What came with the request.
+    pub metadata: &'a MetadataMap,
     pub handle: &'a Handle,
     pub rules: &'a ProjectRules,
     pub caller: Caller,
@@ -41,25 +46,25 @@ impl Desk {
         self.gate.identify(extensions, metadata)
     }
 
-    pub(super) fn visit(
-        &self,
+    pub(super) fn visit<'a>(
+        &'a self,
         extensions: &Extensions,
-        metadata: &MetadataMap,
+        metadata: &'a MetadataMap,
         project: &str,
-    ) -> Result<Visit<'_>, Failure> {
+    ) -> Result<Visit<'a>, Failure> {
         let caller = self.identify(extensions, metadata)?;
-        self.enter(caller, project)
+        self.enter(caller, metadata, project)
     }
 
-    pub(super) fn admin_visit(
-        &self,
+    pub(super) fn admin_visit<'a>(
+        &'a self,
         extensions: &Extensions,
-        metadata: &MetadataMap,
+        metadata: &'a MetadataMap,
         project: &str,
-    ) -> Result<Visit<'_>, Failure> {
+    ) -> Result<Visit<'a>, Failure> {
         let caller = self.identify(extensions, metadata)?;
         caller.must_be_admin()?;
-        self.enter(caller, project)
+        self.enter(caller, metadata, project)
     }
 
     /// The project of this name; an empty one means the only one there is.
@@ -85,7 +90,12 @@ impl Desk {
         result.map(Response::new).map_err(Failure::into_status)
     }
 
-    fn enter(&self, caller: Caller, asked: &str) -> Result<Visit<'_>, Failure> {
+    fn enter<'a>(
+        &'a self,
+        caller: Caller,
+        metadata: &'a MetadataMap,
+        asked: &str,
+    ) -> Result<Visit<'a>, Failure> {
         let project = self.project(&caller, asked)?;
         let about = |rejection| Failure::from(rejection).about(project, caller.owner());
         let handle = self.pools.find(project.as_str()).map_err(about)?;
@@ -93,7 +103,7 @@ impl Desk {
             tracing::error!(%project, "project has no rules for its callers");
             about(Rejection::new(Reason::Internal, "internal error"))
         })?;
-        Ok(Visit { handle, rules, caller })
+        Ok(Visit { desk: self, metadata, handle, rules, caller })
     }
 
     fn named(&self, asked: &str) -> Option<&ProjectName> {

@@ -65,6 +65,19 @@ impl Filter {
         }
     }
 
+    /// Whether it narrows nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { states, endings, decisions, owner, labels, created_after, created_before } =
+            self;
+        states.is_empty()
+            && endings.is_empty()
+            && decisions.is_empty()
+            && owner.is_empty()
+            && labels.is_empty()
+            && created_after.is_none()
+            && created_before.is_none()
+    }
+
     /// The same for this caller: a caller lists its own leases, an admin everybody's.
     pub(super) fn of(mut self, caller: &Caller) -> Result<Self, Rejection> {
         let own = caller.owner().as_str();
@@ -78,18 +91,18 @@ impl Filter {
         Ok(self)
     }
 
-    fn keeps(&self, view: &LeaseView) -> bool {
-        let (state, ending, decision) = match view {
+    pub(super) fn keeps(&self, view: &LeaseView) -> bool {
+        let (state, ending, decided) = match view {
             LeaseView::Open { lease, .. } => {
                 let state =
                     lease.started.as_ref().map_or(LeaseState::Issued, |_| LeaseState::Started);
-                (state, LeaseEnding::Unspecified, proto::Decision::Unspecified)
+                (state, LeaseEnding::Unspecified, lease.submissions.decided())
             }
             LeaseView::Closed(line) => {
-                let decision = convert::decision(line.decided().map(|decided| decided.decision));
-                (LeaseState::Closed, convert::ending(line.ending), decision)
+                (LeaseState::Closed, convert::ending(line.ending), line.decided())
             }
         };
+        let decision = convert::decision(decided.map(|decided| decided.decision));
         let (labels, issued) = match view {
             LeaseView::Open { lease, .. } => match &lease.holder {
                 Holder::Caller { grant, .. } => (Some(&grant.labels), lease.issued),

@@ -10,12 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::{
     body::Body,
-    codegen::http::{Request, Response},
+    codegen::http::{HeaderMap, Request, Response},
 };
 use tower::{Layer, Service};
 
@@ -81,7 +82,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
-        let mut sight = Sight {
+        let sight = Sight {
             observe: self.observe.clone(),
             path: request.uri().path().to_owned(),
             began: Instant::now(),
@@ -102,10 +103,7 @@ where
                     status::panicked().into_http()
                 }
             };
-            // An error has no body, so its code is a header; what has a body went well so far.
-            let code = response.headers().get("grpc-status");
-            sight.answered(status::label_of(code.map_or(b"0", |code| code.as_bytes())));
-            Ok(response)
+            Ok(sight.follow(response))
         })
     }
 }
@@ -119,8 +117,57 @@ struct Sight {
 }
 
 impl Sight {
-    fn answered(&mut self, code: &'static str) {
-        self.code = code;
+    /// An answer says how it ended in its header where it has no body, else in its trailers.
+    fn follow(mut self, response: Response<Body>) -> Response<Body> {
+        let told = self.read(response.headers());
+        if !told && response.body().is_end_stream() {
+            // Nothing comes after the header, and it says nothing bad.
+            self.code = status::label_of(b"0");
+        } else if !told {
+            return response.map(|body| Body::new(Followed { body, sight: self }));
+        }
+        response
+    }
+
+    /// Whether the code is among these headers.
+    fn read(&mut self, headers: &HeaderMap) -> bool {
+        let code = headers.get("grpc-status");
+        if let Some(code) = code {
+            self.code = status::label_of(code.as_bytes());
+        }
+        code.is_some()
+    }
+}
+
+/// A body under observation, to its last frame.
+struct Followed {
+    body: Body,
+    sight: Sight,
+}
+
+impl HttpBody for Followed {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.sight.read(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
     status,
     token_pool::TokenPool,
     validate::ProjectRules,
+    watch::{Gallery, STREAMS_MAX},
 };
 use crate::{
     domain::{ids::ProjectName, time::Timestamp},
@@ -75,7 +76,10 @@ impl Server {
         metrics.expect_lease_requests(pools.projects(), &status::all_labels());
         let gate = Gate::new(access)?;
         let observe = Observe::new(metrics.clone());
-        let desk = Arc::new(Desk { pools: pools.clone(), gate, rules, metrics, version, started });
+        let gallery = Gallery::new(STREAMS_MAX);
+        let pools_of_desk = pools.clone();
+        let desk = Desk { pools: pools_of_desk, gate, rules, metrics, version, started, gallery };
+        let desk = Arc::new(desk);
         let (reporter, health) = tonic_health::server::health_reporter();
         let token_pool = TokenPoolServiceServer::new(TokenPool(desk.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -18,16 +18,18 @@ use super::{Access, Parts, ProjectRules, Server};
 use crate::{
     domain::{
         entropy::Entropy,
-        ids::{ProjectName, TokenId, TokenPrefix},
+        ids::{ProjectName, SubmissionId, TokenId, TokenPrefix},
         liveform::Form,
-        pool::Policy,
+        paging::{Cursor, Days},
+        pool::{Policy, ReconcilePolicy},
         refill,
+        submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
     },
     engine::{self, Engine, Handle, Pools, Settings, Status},
     port::{
-        Clock, Condition, Hold, Outcome, Pending, Purpose, Refused, RefusedCause, Registered,
-        Supplier, SupplierHealth,
+        Clock, Condition, Hold, Listing, Outcome, Pending, Purpose, Refused, RefusedCause,
+        Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
     store::memory::{Faults, Memory},
     telemetry::Metrics,
@@ -120,6 +122,15 @@ impl Stand {
         self.disks.lock().unwrap()[&ProjectName::parse(project).unwrap()].clone()
     }
 
+    /// ARGOS tells something about a token of `default`, by webhook.
+    pub(crate) async fn tell(&self, token: &str, kind: FactKind, submission: Option<&str>) {
+        let submission = submission.map(|id| SubmissionId::parse(id).unwrap());
+        let fact = Fact { kind, at: self.clock.now(), submission, updated: None, asked: false };
+        let token = Some(TokenId::parse(token).unwrap());
+        let report = Report { token, marks: Marks::default(), fact };
+        self.handle("default").report(report).await.unwrap();
+    }
+
     /// Waits until a project stands as it should.
     pub(crate) async fn until(&self, project: &str, fits: impl Fn(&Status) -> bool) {
         eventually(async || fits(&self.handle(project).status().await.unwrap())).await;
@@ -193,6 +204,13 @@ fn policy(project: &ProjectName) -> Policy {
         session_max: Duration::from_secs(1_800),
         decided_grace: Duration::from_secs(120),
         lapsed_grace: Duration::from_secs(1_200),
+        revoked_grace: Duration::ZERO,
+        overdue_after: None,
+        reconcile: ReconcilePolicy {
+            listing_gap: Duration::from_secs(600),
+            brake_ratio: 0.05,
+            brake_min: 20,
+        },
         delete_tries_max: 6,
         cap_pause: Duration::from_secs(120),
         ttl_max: Duration::from_secs(86_400),
@@ -242,11 +260,17 @@ impl Entropy for Counter {
 pub(crate) struct ScriptedArgos {
     known: AtomicU32,
     condition: Mutex<Condition>,
+    /// Whether deletions are not answered for the time being.
+    holds: watch::Sender<bool>,
 }
 
 impl Default for ScriptedArgos {
     fn default() -> Self {
-        Self { known: AtomicU32::new(0), condition: Mutex::new(Condition::Up) }
+        Self {
+            known: AtomicU32::new(0),
+            condition: Mutex::new(Condition::Up),
+            holds: watch::Sender::new(false),
+        }
     }
 }
 
@@ -254,6 +278,10 @@ impl ScriptedArgos {
     /// Anything but up refuses every registration.
     pub(crate) fn set(&self, condition: Condition) {
         *self.condition.lock().unwrap() = condition;
+    }
+
+    pub(crate) fn hold_deletions(&self, hold: bool) {
+        self.holds.send_replace(hold);
     }
 
     fn condition(&self) -> Condition {
@@ -281,7 +309,11 @@ impl Supplier for ScriptedArgos {
     fn delete(&self, tokens: Vec<TokenId>) -> Pending<'_, Outcome<()>> {
         let gone = u32::try_from(tokens.len()).unwrap();
         self.known.fetch_sub(gone, Ordering::Relaxed);
-        Box::pin(async { Outcome::Settled(()) })
+        let mut holds = self.holds.subscribe();
+        Box::pin(async move {
+            let _ = holds.wait_for(|hold| !hold).await;
+            Outcome::Settled(())
+        })
     }
 
     fn count(&self) -> Pending<'_, Outcome<u32>> {
@@ -291,6 +323,18 @@ impl Supplier for ScriptedArgos {
 
     fn find(&self, _: TokenId) -> Pending<'_, Outcome<bool>> {
         Box::pin(async { Outcome::Settled(true) })
+    }
+
+    fn list(&self, _: Option<Cursor>) -> Pending<'_, Outcome<Listing>> {
+        Box::pin(async { Outcome::Settled(Listing::default()) })
+    }
+
+    fn submissions(&self, _: Days, _: Option<Cursor>) -> Pending<'_, Outcome<SubmissionsPage>> {
+        Box::pin(async { Outcome::Settled(SubmissionsPage::default()) })
+    }
+
+    fn submission(&self, _: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
+        Box::pin(async { Outcome::Settled(None) })
     }
 
     fn health(&self) -> SupplierHealth {

@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 use crate::{
     domain::{
         fault::{Kind, Reason},
-        ids::{Owner, ProjectName},
+        ids::{LeaseId, Owner, ProjectName},
         liveform::Violation,
     },
     engine::Rejection,
@@ -29,11 +29,12 @@ pub(super) struct Failure {
     violations: Vec<Violation>,
     project: Option<ProjectName>,
     owner: Option<Owner>,
+    successor: Option<LeaseId>,
 }
 
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
-        Self { rejection, violations: Vec::new(), project: None, owner: None }
+        Self { rejection, violations: Vec::new(), project: None, owner: None, successor: None }
     }
 }
 
@@ -57,16 +58,26 @@ impl Failure {
         self
     }
 
+    /// With the lease that took the place of the one in question.
+    #[must_use]
+    pub(super) fn succeeded_by(mut self, successor: Option<LeaseId>) -> Self {
+        self.successor = successor;
+        self
+    }
+
     pub(super) fn reason(&self) -> Reason {
         self.rejection.reason
     }
 
     pub(super) fn into_status(self) -> Status {
-        let Self { rejection, violations, project, owner } = self;
+        let Self { rejection, violations, project, owner, successor } = self;
         let Rejection { reason, message, retry_after } = rejection;
         let mut metadata = HashMap::new();
         if let Some(project) = &project {
             metadata.insert("project".to_owned(), project.as_str().to_owned());
+        }
+        if let Some(successor) = &successor {
+            metadata.insert("replaced_by_lease_id".to_owned(), successor.to_string());
         }
         let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
         if let Some(span) = retry_after {
@@ -193,6 +204,8 @@ mod tests {
             ("LEASE_NOT_FOUND", Code::NotFound),
             ("LEASE_STARTED", Code::FailedPrecondition),
             ("LEASE_CLOSED", Code::FailedPrecondition),
+            ("LEASE_REPLACED", Code::FailedPrecondition),
+            ("RESUME_TOO_OLD", Code::OutOfRange),
             ("STARTING", Code::Unavailable),
             ("DRAINING", Code::Unavailable),
             ("PAUSED", Code::Unavailable),

@@ -3,7 +3,9 @@
 mod access;
 mod admin;
 mod leases;
+mod revocations;
 mod server;
+mod watches;
 
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;

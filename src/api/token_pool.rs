@@ -13,8 +13,10 @@ use super::{
     desk::{Desk, Visit},
     listing::{self, Filter},
     proto::{self, token_pool_service_server::TokenPoolService},
+    revocation,
     status::Failure,
     validate::{self, Faults, Wish},
+    watch,
 };
 use crate::{
     domain::fault::Reason,
@@ -30,7 +32,7 @@ impl TokenPool {
     ) -> Result<proto::CreateLeaseResponse, Failure> {
         let (metadata, extensions, request) = request.into_parts();
         let visit = self.0.visit(&extensions, &metadata, &request.project)?;
-        let leases = visit.noted(create(&visit, &metadata, request).await)?;
+        let leases = visit.noted(create(&visit, request).await)?;
         Ok(proto::CreateLeaseResponse { lease: shown(&visit, &leases).next() })
     }
 
@@ -40,7 +42,7 @@ impl TokenPool {
     ) -> Result<proto::BatchCreateLeasesResponse, Failure> {
         let (metadata, extensions, request) = request.into_parts();
         let visit = self.0.visit(&extensions, &metadata, &request.project)?;
-        let leases = visit.noted(create_batch(&visit, &metadata, request).await)?;
+        let leases = visit.noted(create_batch(&visit, request).await)?;
         Ok(proto::BatchCreateLeasesResponse { leases: shown(&visit, &leases).collect() })
     }
 
@@ -97,15 +99,37 @@ impl TokenPoolService for TokenPool {
     ) -> Result<Response<proto::ReleaseLeaseResponse>, Status> {
         self.read(request, |request| &request.project, release).await
     }
+
+    async fn revoke_lease(
+        &self,
+        request: Request<proto::RevokeLeaseRequest>,
+    ) -> Result<Response<proto::RevokeLeaseResponse>, Status> {
+        self.read(request, |request| &request.project, revocation::revoke).await
+    }
+
+    async fn replace_lease(
+        &self,
+        request: Request<proto::ReplaceLeaseRequest>,
+    ) -> Result<Response<proto::ReplaceLeaseResponse>, Status> {
+        self.read(request, |request| &request.project, revocation::replace).await
+    }
+
+    type WatchLeasesStream = watch::Messages;
+
+    async fn watch_leases(
+        &self,
+        request: Request<proto::WatchLeasesRequest>,
+    ) -> Result<Response<watch::Messages>, Status> {
+        self.read(request, |request| &request.project, watch::begin).await
+    }
 }
 
 async fn create(
     visit: &Visit<'_>,
-    metadata: &MetadataMap,
     request: proto::CreateLeaseRequest,
 ) -> Result<Vec<LeaseView>, Failure> {
     let mut faults = Faults::default();
-    let wait = validate::wait(request.wait, visit.rules, metadata, &mut faults);
+    let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
     let wanted = visit.asker().wish(request, "", &mut faults);
     faults.check()?;
     visit.caller.spend(1)?;
@@ -114,11 +138,10 @@ async fn create(
 
 async fn create_batch(
     visit: &Visit<'_>,
-    metadata: &MetadataMap,
     request: proto::BatchCreateLeasesRequest,
 ) -> Result<Vec<LeaseView>, Failure> {
     let mut faults = Faults::default();
-    let wait = validate::wait(request.wait, visit.rules, metadata, &mut faults);
+    let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
     validate::batch_size(request.requests.len(), &mut faults);
     let project = visit.handle.project().as_str();
     let mut wanted = Vec::with_capacity(request.requests.len());
@@ -235,7 +258,7 @@ async fn release(
     Ok(proto::ReleaseLeaseResponse { lease: Some(lease) })
 }
 
-fn lease_not_found() -> Failure {
+pub(super) fn lease_not_found() -> Failure {
     // The same for a lease of somebody else, so that its existence is not given away (P2).
     Rejection::new(Reason::LeaseNotFound, "no such lease").into()
 }

@@ -7,14 +7,14 @@ use tonic::metadata::MetadataMap;
 use super::{proto, status::Failure};
 use crate::{
     domain::{
-        ids::{Owner, RequestId, Sequence},
+        ids::{Owner, RequestId, Sequence, TokenId},
         limits::{
             BATCH_MAX, LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, PAGE_DEFAULT, PAGE_MAX,
             SEALED_SYMBOLS,
         },
         liveform::{Params, Query, Violation},
         pool::Wanted,
-        seal::Seal,
+        seal::{Position, Seal},
         time::Timestamp,
         token::{Grant, Labels, Request},
     },
@@ -34,6 +34,8 @@ pub struct ProjectRules {
 
 /// The answer needs some time on its way: so much of the caller's own deadline is not waited for.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
+/// Bytes of a reason for the log.
+const REASON_BYTES_MAX: usize = 256;
 
 /// Collects what is wrong with a request.
 #[derive(Default)]
@@ -68,11 +70,7 @@ impl Asker<'_> {
     ) -> Wanted {
         let id = request_id(&request.request_id, &format!("{at}request_id"), faults);
         let ttl_asked = duration(request.ttl, &format!("{at}ttl"), faults);
-        let ttl = ttl_asked.unwrap_or(self.rules.ttl_default);
-        if !(self.rules.ttl_min..=self.rules.ttl_max).contains(&ttl) {
-            let (least, most) = (self.rules.ttl_min, self.rules.ttl_max);
-            faults.add(format!("{at}ttl"), format!("must be {least:?} to {most:?}"));
-        }
+        let ttl = ttl(ttl_asked, self.rules, at, faults);
         let params = request.params.unwrap_or_default();
         let query = self.query(&params, at, faults);
         let labels = labels(request.labels, at, faults);
@@ -149,7 +147,7 @@ impl Wish {
         self.0.extend_from_slice(&number.to_be_bytes());
     }
 
-    fn duration(&mut self, span: Option<Duration>) {
+    pub(super) fn duration(&mut self, span: Option<Duration>) {
         let Some(span) = span else { return self.0.push(0) };
         self.0.push(1);
         self.number(span.as_secs());
@@ -168,14 +166,58 @@ pub(super) fn request_id(text: &str, field: &str, faults: &mut Faults) -> Option
 
 /// The sequence in a lease id of this ledger; `None` for one that is well formed and not ours.
 pub(super) fn lease_id(text: &str, seal: &Seal, faults: &mut Faults) -> Option<Sequence> {
-    let sealed = text.strip_prefix("lease-").filter(|sealed| {
-        sealed.len() == SEALED_SYMBOLS && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    });
-    if sealed.is_none() {
+    if !is_sealed(text, "lease-") {
         faults.add("lease_id", "must be a lease_id as an answer of this service gave it");
         return None;
     }
     seal.open_lease(text)
+}
+
+/// How long a lease may stay unused.
+pub(super) fn ttl(
+    asked: Option<Duration>,
+    rules: &ProjectRules,
+    at: &str,
+    faults: &mut Faults,
+) -> Duration {
+    let ttl = asked.unwrap_or(rules.ttl_default);
+    let (least, most) = (rules.ttl_min, rules.ttl_max);
+    if !(least..=most).contains(&ttl) {
+        faults.add(format!("{at}ttl"), format!("must be {least:?} to {most:?}"));
+    }
+    ttl
+}
+
+/// A reason that goes to the log, where nobody may find a secret or a person (P1). Log lines are kept
+/// longer, and read by more people, than whoever writes a reason thinks of.
+pub(super) fn reason(text: &str, seal: &Seal, faults: &mut Faults) {
+    if text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
+        let rule = format!("must have at most {REASON_BYTES_MAX} bytes, none of them control");
+        faults.add("reason", rule);
+        return;
+    }
+    let mut words =
+        text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"._-".contains(letter));
+    let is_token = |word: &str| TokenId::parse(word).is_ok_and(|id| seal.open_token(&id).is_some());
+    if text.contains("://") || text.contains('@') || words.any(is_token) {
+        faults.add("reason", "must not hold a URL, a token or an e-mail address");
+    }
+}
+
+/// A position to resume from: `None` for an empty token, and inside it `None` for one that is well
+/// formed and not of this ledger.
+pub(super) fn resume_token(
+    text: &str,
+    seal: &Seal,
+    faults: &mut Faults,
+) -> Option<Option<Position>> {
+    if text.is_empty() {
+        return None;
+    }
+    if !is_sealed(text, "watch-") {
+        faults.add("resume_token", "must be a resume_token as a message of this service gave it");
+    }
+    Some(seal.open_position(text))
 }
 
 /// How long to wait for a token.
@@ -259,6 +301,12 @@ pub(super) fn page(size: i32, token: &str, seal: &Seal, faults: &mut Faults) -> 
 /// The token of the page that begins at `next`: sealed as a lease id is, so that nobody makes one up.
 pub(super) fn page_token(seal: &Seal, next: Option<Sequence>) -> String {
     next.map(|next| seal.lease_id(next).as_str().to_owned()).unwrap_or_default()
+}
+
+fn is_sealed(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|sealed| {
+        sealed.len() == SEALED_SYMBOLS && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 fn labels(asked: Labels, at: &str, faults: &mut Faults) -> Labels {

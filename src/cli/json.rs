@@ -2,7 +2,7 @@
 //!
 //! Times are RFC 3339 in UTC, durations seconds with their unit (`"1.500s"`), enums their names in
 //! the proto; what is unset is null, and a count is always a number. Token ids and URLs are left out
-//! of a lease; `lease` puts the URL in by itself (P1).
+//! of a lease; `lease` and `replace` put the URL in by themselves (P1).
 
 use serde_json::{Value, json};
 

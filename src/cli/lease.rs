@@ -79,15 +79,31 @@ pub(super) async fn run(
         }
         Err(failure) => return Err(failure),
     };
-    if screen.output == Output::Table && (args.url_only || !screen.terminal) {
-        let urls: String = leases.iter().map(|lease| format!("{}\n", lease.url)).collect();
-        screen.print(&urls)?;
-        if !args.url_only {
-            screen.remark(&remarks(&leases));
-        }
-        return Ok(());
+    if args.url_only {
+        return screen.print(&urls(&leases));
     }
-    screen.answer(|| to_json(&leases), || render(&leases, screen))
+    if screen.output == Output::Json {
+        return screen
+            .print(&format!("{:#}\n", json!({ "leases": json::each(&leases, with_url) })));
+    }
+    show(&leases, screen)
+}
+
+/// Leases with their URLs: alone on stdout where a program reads it, with what is worth knowing
+/// beside it.
+pub(super) fn show(leases: &[Lease], screen: &Screen) -> Result<(), Failure> {
+    if screen.terminal {
+        return screen.print(&render(leases, screen));
+    }
+    screen.print(&urls(leases))?;
+    screen.remark(&remarks(leases));
+    Ok(())
+}
+
+pub(super) fn with_url(lease: &Lease) -> Value {
+    let mut value = json::lease(lease);
+    value["url"] = Value::from(lease.url.as_str());
+    value
 }
 
 async fn call(
@@ -167,13 +183,8 @@ fn render(leases: &[Lease], screen: &Screen) -> String {
     text
 }
 
-fn to_json(leases: &[Lease]) -> Value {
-    let with_url = |lease: &Lease| {
-        let mut value = json::lease(lease);
-        value["url"] = Value::from(lease.url.as_str());
-        value
-    };
-    json!({ "leases": json::each(leases, with_url) })
+fn urls(leases: &[Lease]) -> String {
+    leases.iter().map(|lease| format!("{}\n", lease.url)).collect()
 }
 
 #[cfg(test)]

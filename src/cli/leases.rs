@@ -26,6 +26,15 @@ fn row(lease: &Lease, screen: &Screen) -> [(Tone, String); 7] {
     ]
 }
 
+/// One lease in one line, as it goes by.
+pub(super) fn line(lease: &Lease, screen: &Screen) -> String {
+    let ((tone, state), (_, decision)) = (state(lease), decision(lease));
+    let decided = if decision == "-" { String::new() } else { format!(", {decision}") };
+    let owner = words::or_dash(&lease.owner);
+    let text = format!("{}  {state}{decided}  {owner}  {}", lease.lease_id, labels(lease));
+    screen.paint(tone, text.trim_end()) + "\n"
+}
+
 /// One lease, a line per fact that is there.
 pub(super) fn card(lease: &Lease, screen: &Screen) -> String {
     let now = screen.now;

@@ -78,6 +78,8 @@ fn hint_for(reason: &str) -> Option<&'static str> {
             "say who calls: --token-file, ARGOSPOOL_TOKEN_FILE, or the unix socket"
         }
         "NOT_ALLOWED" => "this needs another identity: --token-file or ARGOSPOOL_TOKEN_FILE",
+        "LEASE_REPLACED" => "`argospool show` tells how the one in its place stands",
+        "RESUME_TOO_OLD" => "`argospool list --all` tells how things stand; then watch anew",
         "STARTING" | "DRAINING" => "try again in a moment",
         "HALTED" => "`argospool audit` names the broken promise",
         "LEDGER_UNAVAILABLE" => {

@@ -123,8 +123,14 @@ impl Remote {
 
     /// A message with the deadline and the identity of every call.
     pub(super) fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
+        let mut request = self.stream(message);
         request.set_timeout(self.timeout);
+        request
+    }
+
+    /// The same without a deadline, for what goes on until somebody ends it.
+    pub(super) fn stream<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }

@@ -83,12 +83,16 @@ impl Screen {
 
     /// Writes to stdout as it is. A reader who has left is no failure: `argospool list | head`.
     pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
+        self.print_on(text).map(|_| ())
+    }
+
+    /// The same, for what goes on while somebody reads: false when the reader has left.
+    pub(super) fn print_on(&self, text: &str) -> Result<bool, Failure> {
         let mut stdout = self.stdout.borrow_mut();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::failed(format!("cannot write to stdout: {error}")))
-            }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::failed(format!("cannot write to stdout: {error}"))),
         }
     }
 

@@ -108,6 +108,9 @@ async fn wrong_usage_is_2_and_help_is_0() {
         "argospool pause everything",
         "argospool status --address https://127.0.0.1:1",
         "argospool lease --url-only --output json",
+        "argospool list --older-than 1h --created-before 2h",
+        "argospool revoke l-1 --all",
+        "argospool replace",
     ] {
         assert_eq!(run(wrong).await, Exit::Usage, "{wrong}");
     }
@@ -164,14 +167,17 @@ async fn a_call_over_the_unix_socket_carries_identity_project_and_deadline() {
 }
 
 #[tokio::test]
-async fn no_output_but_that_of_lease_carries_a_url_or_a_token() {
+async fn no_output_but_that_of_lease_and_replace_carries_a_url_or_a_token() {
     let daemon = Daemon::on_loopback().await;
     for command in [
         "status",
         "show l-1",
         "list --all",
         "tokens",
+        "list --state closed --ending revoked --decision pending --older-than 1h",
         "release l-1",
+        "revoke l-1 l-2 --reason tidying",
+        "revoke --owner uid:7 --dry-run",
         "refill --extra 10",
         "pause refill purge",
         "resume",
@@ -212,6 +218,78 @@ async fn a_lease_in_json_has_its_url_and_not_its_token() {
     assert_eq!(value["leases"][0]["url"], daemon::URL);
     assert_eq!(value["leases"][0]["lease_id"], "l-1");
     assert_eq!(value["leases"][0]["token_id"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn a_replacement_prints_the_new_url_and_names_the_old_lease_beside_it() {
+    let daemon = Daemon::on_loopback().await;
+    let ran = run_at(&daemon.address, "replace l-0").await;
+    assert_eq!((ran.exit, ran.stdout), (Exit::Done, format!("{}\n", daemon::URL)));
+    assert!(ran.stderr.contains("its link is killed"), "{}", ran.stderr);
+    let ran = run_at(&daemon.address, "replace l-0 --output json").await;
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["lease"]["url"], daemon::URL);
+    assert_eq!(value["replaced"]["url"], serde_json::Value::Null);
+
+    daemon.answer_leases_with(daemon::refusal(tonic::Code::Unknown, "COMMIT_DOUBTFUL"));
+    let ran = run_at(&daemon.address, "replace l-0").await;
+    let flag = format!("--request-id {}", daemon.heard().request_ids[0]);
+    assert!(ran.exit == Exit::Refused && ran.stderr.contains(&flag), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn many_links_are_killed_only_by_saying_which_or_all() {
+    let daemon = Daemon::on_loopback().await;
+    for wrong in [
+        "revoke",
+        "revoke --dry-run",
+        "revoke l-1 --owner uid:7",
+        "revoke l-1 --dry-run",
+        "revoke --all --wait 3s",
+    ] {
+        assert_eq!(run_at(&daemon.address, wrong).await.exit, Exit::Usage, "{wrong}");
+    }
+    let ran = run_at(&daemon.address, "revoke --label team=kyc --older-than 1h").await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Done, "3 of 3 open leases revoked\n"));
+    let filter = daemon.heard().filter.unwrap();
+    assert_eq!(filter.created_before.unwrap().seconds, NOW - 3_600);
+    assert_eq!((filter.labels["team"].as_str(), filter.states.len()), ("kyc", 0));
+    let ran = run_at(&daemon.address, "revoke --all --dry-run").await;
+    assert_eq!(ran.stdout, "3 open leases would be revoked\n");
+    assert_eq!(daemon.heard().filter.unwrap().states.len(), 2);
+
+    daemon.answer_leases_with(daemon::refusal(tonic::Code::NotFound, "LEASE_NOT_FOUND"));
+    let ran = run_at(&daemon.address, "revoke l-1 l-2").await;
+    assert_eq!(ran.exit, Exit::Refused);
+    for lease in ["l-1", "l-2"] {
+        assert!(ran.stderr.contains(&format!("lease   {lease}\n")), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_is_a_line_per_change_and_ends_with_the_token_to_go_on_with() {
+    let daemon = Daemon::on_loopback().await;
+    let ran = run_at(&daemon.address, "watch --resume watch-x --owner uid:7 --output json").await;
+    let heard = daemon.heard();
+    assert_eq!((heard.request_ids[0].as_str(), heard.timeout), ("watch-x", None));
+    assert_eq!(heard.filter.unwrap().owner, "uid:7");
+    let lines: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(
+        (&lines[0]["lease"]["lease_id"], &lines[0]["resume_token"]),
+        (&"l-1".into(), &"watch-0".into())
+    );
+    assert!(lines[1]["synced"].is_object() && lines[2]["heartbeat"].is_object());
+    assert_eq!(lines[3]["lagged"]["reason"], "too slow");
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.stderr.contains("--resume watch-3"), "{}", ran.stderr);
+
+    let ran = run_at(&daemon.address, "watch").await;
+    assert_eq!(ran.stdout, "l-1  issued  -\n");
+    for text in [ran.stdout, ran.stderr] {
+        assert!(!text.contains(daemon::URL) && !text.contains(daemon::TOKEN));
+    }
 }
 
 #[tokio::test]

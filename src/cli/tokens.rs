@@ -17,7 +17,7 @@ use super::{
 #[derive(Args)]
 pub(super) struct TokensArgs {
     /// Only tokens in this stage; may be repeated
-    #[arg(long = "stage", value_name = "STAGE", value_parser = words::choice(
+    #[arg(long = "stage", alias = "state", value_name = "STAGE", value_parser = words::choice(
         &["minted", "ready", "drawn", "leased", "doomed"], "TOKEN_STAGE_", TokenStage::from_str_name))]
     stages: Vec<TokenStage>,
     /// Only tokens that have stood in their stage for longer than this, such as 1h

@@ -4,7 +4,8 @@
 //! under a key that belongs to the ledger. For anybody else that is 128 bits to guess. For us it
 //! tells at sight whether an id is ours and where its record is, years after the record itself has
 //! gone, without an index. A lease id is the same block of another kind and without salt, so that it
-//! follows from the sequence and says nothing about the token.
+//! follows from the sequence and says nothing about the token. Marks in links and positions of
+//! watchers are such blocks too.
 
 use aes::{
     Aes128,
@@ -14,13 +15,14 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::{
-    ids::{LeaseId, Owner, RequestId, Sequence, SubmissionId, TokenId, TokenPrefix},
+    ids::{LeaseId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId, TokenPrefix},
     limits::SEALED_SYMBOLS,
 };
 
 const SYMBOLS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LEASE_PREFIX: &str = "lease-";
 const MARK_PREFIX: &str = "mark-";
+const POSITION_PREFIX: &str = "watch-";
 
 /// Fresh randomness in every token id, so that a lost and re-used sequence never gives an old id.
 pub type Salt = [u8; 5];
@@ -77,6 +79,14 @@ enum Kind {
     Token = 1,
     Lease = 2,
     Mark = 3,
+    Position = 4,
+}
+
+/// How far a watcher has seen the changes of a ledger: everything up to a revision, under an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub epoch: u64,
+    pub revision: Revision,
 }
 
 /// Seals and opens the ids of one ledger.
@@ -116,12 +126,12 @@ impl Seal {
     pub fn open_token(&self, token: &TokenId) -> Option<Sequence> {
         let text = token.expose();
         let sealed = text.get(text.len().checked_sub(SEALED_SYMBOLS)?..)?;
-        self.open(Kind::Token, sealed)
+        Some(self.open(Kind::Token, sealed)?.0)
     }
 
     /// The sequence inside a lease id, if this ledger sealed it.
     pub fn open_lease(&self, text: &str) -> Option<Sequence> {
-        self.open(Kind::Lease, text.strip_prefix(LEASE_PREFIX)?)
+        Some(self.open(Kind::Lease, text.strip_prefix(LEASE_PREFIX)?)?.0)
     }
 
     /// A value for a link, by which ARGOS's word about it finds its lease. It is never the token, and
@@ -135,7 +145,27 @@ impl Seal {
 
     /// The sequence inside a mark, if this ledger sealed it.
     pub fn open_mark(&self, text: &str) -> Option<Sequence> {
-        self.open(Kind::Mark, text.strip_prefix(MARK_PREFIX)?)
+        Some(self.open(Kind::Mark, text.strip_prefix(MARK_PREFIX)?)?.0)
+    }
+
+    /// A position for somebody to keep: 48 bits of revision and 40 of epoch, which no ledger outlives.
+    pub fn position(&self, position: Position) -> String {
+        let mut text = String::with_capacity(POSITION_PREFIX.len() + SEALED_SYMBOLS);
+        text.push_str(POSITION_PREFIX);
+        let mut epoch = Salt::default();
+        epoch.copy_from_slice(&position.epoch.to_be_bytes()[3..]);
+        let revision = Sequence::new(position.revision.0.min(Sequence::MAX.get()));
+        self.close(Kind::Position, revision, epoch, &mut text);
+        text
+    }
+
+    /// The position inside a text, if it is one in this ledger.
+    pub fn open_position(&self, text: &str) -> Option<Position> {
+        let (revision, salt) = self.open(Kind::Position, text.strip_prefix(POSITION_PREFIX)?)?;
+        let mut epoch = [0; 8];
+        epoch[3..].copy_from_slice(&salt);
+        let revision = Revision(revision.get());
+        Some(Position { epoch: u64::from_be_bytes(epoch), revision })
     }
 
     pub fn request_key(&self, owner: &Owner, request: RequestId) -> RequestKey {
@@ -188,7 +218,7 @@ impl Seal {
         text.extend(symbols.iter().map(|symbol| char::from(*symbol)));
     }
 
-    fn open(&self, kind: Kind, text: &str) -> Option<Sequence> {
+    fn open(&self, kind: Kind, text: &str) -> Option<(Sequence, Salt)> {
         if text.len() != SEALED_SYMBOLS {
             return None;
         }
@@ -210,7 +240,9 @@ impl Seal {
         }
         let mut number = [0; 8];
         number[2..].copy_from_slice(&block[5..11]);
-        Some(Sequence::new(u64::from_be_bytes(number)))
+        let mut salt = Salt::default();
+        salt.copy_from_slice(&block[11..]);
+        Some((Sequence::new(u64::from_be_bytes(number)), salt))
     }
 }
 
@@ -245,6 +277,18 @@ mod tests {
             let lease = seal.lease_id(sequence);
             prop_assert_eq!(seal.open_lease(lease.as_str()), Some(sequence));
             prop_assert_eq!(seal.open_token(&TokenId::parse(lease.as_str()).unwrap()), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_opens_in_its_own_ledger_alone(
+            number in 0..=Sequence::MAX.get(), epoch in 0..1_u64 << 40,
+        ) {
+            let position = Position { epoch, revision: Revision(number) };
+            let text = seal(7).position(position);
+            prop_assert_eq!(seal(7).open_position(&text), Some(position));
+            prop_assert_eq!(seal(8).open_position(&text), None);
         }
     }
 

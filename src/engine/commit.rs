@@ -37,11 +37,13 @@ impl Engine {
         }
         if !changes.is_empty() || (is_due && self.usage.free_bytes >= FREE_SPACE_FLOOR) {
             let group = group(&self.pool, changes, now);
+            let (revision, news) = (group.revision, self.herald.prepare(&group));
             let began = Instant::now();
             if let Err(error) = self.write(group, turn, now).await {
                 return self.reload(&error, turn).await.map(|()| false);
             }
             self.failing = false;
+            self.herald.tell(revision, news);
             self.observer.group(turn.held.len(), began.elapsed());
         }
         self.observer.committed(&turn.events);
@@ -97,6 +99,7 @@ impl Engine {
         if std::mem::replace(&mut self.failing, true) {
             self.turn_callers_away(REOPEN_AFTER).await;
         }
+        self.herald.reopened(self.pool.revision());
         Ok(())
     }
 }

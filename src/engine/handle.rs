@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     Bell, Engine, Rejection, Status, Vitals,
     mailbox::{Call, Note},
+    watch::Audience,
 };
 use crate::{
     domain::{
@@ -20,7 +21,7 @@ use crate::{
         pool::{Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Reply, Wanted},
         seal::{RequestKey, Seal},
         submission::Report,
-        token::{ClosedLease, Lease, Request, Token},
+        token::{ClosedLease, Ending, Lease, Request, Token},
     },
     port::{LedgerError, Reader},
 };
@@ -65,10 +66,11 @@ pub struct Handle {
     project: ProjectName,
     seal: Arc<Seal>,
     policy: Arc<Policy>,
-    reader: Arc<dyn Reader>,
+    pub(super) reader: Arc<dyn Reader>,
     calls: mpsc::Sender<Call>,
     notes: mpsc::Sender<Note>,
     vitals: Arc<Vitals>,
+    pub(super) audience: Audience,
 }
 
 impl Handle {
@@ -80,8 +82,9 @@ impl Handle {
         calls: mpsc::Sender<Call>,
         notes: mpsc::Sender<Note>,
         vitals: Arc<Vitals>,
+        audience: Audience,
     ) -> Self {
-        Self { project, seal, policy, reader, calls, notes, vitals }
+        Self { project, seal, policy, reader, calls, notes, vitals, audience }
     }
 
     pub fn project(&self) -> &ProjectName {
@@ -139,7 +142,7 @@ impl Handle {
         request: Option<Request>,
     ) -> Result<LeaseView, Rejection> {
         let command = Command::Revoke { sequence, owner: owner.clone(), request };
-        match self.call(command, None).await {
+        match self.word(command).await {
             Ok(Reply::Closed(line)) => Ok(LeaseView::Closed(line)),
             Ok(Reply::Past(sequence)) => self.past(sequence).await,
             Ok(Reply::Done | Reply::Leases(_) | Reply::Fact(_)) => Err(bug()),
@@ -153,12 +156,17 @@ impl Handle {
         }
     }
 
-    /// Revokes these leases on an admin's word, as far as they are open still.
-    pub async fn revoke_all(&self, sequences: Vec<Sequence>) -> Result<(), Rejection> {
+    /// Revokes these leases on an admin's word, as far as they are open still. Returns how many of
+    /// them are revoked.
+    pub async fn revoke_all(&self, sequences: Vec<Sequence>) -> Result<usize, Rejection> {
+        let mut revoked = 0;
         for some in sequences.chunks(REVOKED_AT_ONCE) {
             self.order(Command::RevokeAll { sequences: some.to_vec() }).await?;
+            let lines = self.reader.lines_of(some.to_vec()).await;
+            let lines = lines.map_err(|error| unreadable(&error))?;
+            revoked += lines.iter().filter(|line| line.ending == Ending::Revoked).count();
         }
-        Ok(())
+        Ok(revoked)
     }
 
     /// Gives another token for the same wish and revokes the first, in one step. Returns the new
@@ -364,7 +372,7 @@ impl Handle {
         }
     }
 
-    async fn past(&self, sequence: Sequence) -> Result<LeaseView, Rejection> {
+    pub(super) async fn past(&self, sequence: Sequence) -> Result<LeaseView, Rejection> {
         let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
         let line = line.ok_or_else(|| {
             Rejection::new(Reason::LeaseNotFound, "the lease is past the retention of the history")
@@ -386,12 +394,17 @@ impl Handle {
     }
 
     async fn order(&self, command: Command) -> Result<(), Rejection> {
-        let (answer, wait) = oneshot::channel();
-        self.note(Note::Order { command, answer }).await?;
-        wait.await.map_err(|_| Rejection::lost())?.map(|_| ())
+        self.word(command).await.map(|_| ())
     }
 
-    async fn inspect<T: Send + 'static>(
+    /// What no flood of callers holds up: an admin's order, or a revocation.
+    async fn word(&self, command: Command) -> Result<Reply, Rejection> {
+        let (answer, wait) = oneshot::channel();
+        self.note(Note::Order { command, answer }).await?;
+        wait.await.map_err(|_| Rejection::lost())?
+    }
+
+    pub(super) async fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, Rejection> {
@@ -412,7 +425,7 @@ fn bug() -> Rejection {
     Rejection::new(Reason::Internal, "internal error")
 }
 
-fn unreadable(error: &LedgerError) -> Rejection {
+pub(super) fn unreadable(error: &LedgerError) -> Rejection {
     tracing::error!(error = error as &dyn std::error::Error, "history could not be read");
     Rejection::unavailable()
 }

@@ -48,9 +48,15 @@ impl Rejection {
             .retry_after(Duration::from_secs(1))
     }
 
-    pub(super) fn draining() -> Self {
+    pub fn draining() -> Self {
         Self::new(Reason::Draining, "the daemon is stopping; ask another one")
             .retry_after(Duration::from_secs(1))
+    }
+
+    /// What changed since a position is not known any more.
+    pub fn resume_too_old() -> Self {
+        let message = "what changed since this resume_token is not known any more; list anew";
+        Self::new(Reason::ResumeTooOld, message)
     }
 
     /// Nobody can say whether it was written.

@@ -1,12 +1,8 @@
 //! The projects that this process serves.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use tokio_util::sync::CancellationToken;
 
 use super::{Handle, Rejection};
 use crate::domain::{fault::Reason, ids::ProjectName};
@@ -15,13 +11,13 @@ use crate::domain::{fault::Reason, ids::ProjectName};
 /// there yet.
 pub struct Pools {
     pools: BTreeMap<ProjectName, OnceLock<Handle>>,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 impl Pools {
     pub fn new(projects: impl IntoIterator<Item = ProjectName>) -> Self {
         let pools = projects.into_iter().map(|project| (project, OnceLock::new())).collect();
-        Self { pools, stopping: AtomicBool::new(false) }
+        Self { pools, stopping: CancellationToken::new() }
     }
 
     /// The pool is open from here on.
@@ -72,10 +68,15 @@ impl Pools {
 
     /// New work is refused from here on, while what was decided is finished.
     pub fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.cancel();
     }
 
     pub fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.is_cancelled()
+    }
+
+    /// Waits until new work is refused.
+    pub async fn stop_begun(&self) {
+        self.stopping.cancelled().await;
     }
 }

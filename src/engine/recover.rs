@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Handle, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting};
+use super::{
+    Engine, Handle, Herald, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting,
+};
 use crate::{
     domain::{
         demand::Demand,
@@ -33,7 +35,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let remember_after = clock.now().minus(policy.request_id_memory);
     let opening = Opening { pid, identity, remember_after };
     let opened = ledger.open(opening.clone()).await?;
-    let suspect = opened.suspect_below;
+    let (suspect, epoch) = (opened.suspect_below, opened.epoch);
     clock.continue_from(opened.committed_at);
     // Before the time, so that a step between them is seen.
     let steps = clock.steps();
@@ -48,6 +50,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
 
     let (calls_in, calls, notes_in, notes) = Engine::lanes();
     let vitals = Arc::new(Vitals::default());
+    let herald = Herald::new(pool.revision());
     let handle = Handle::new(
         project.clone(),
         Arc::new(pool.seal().clone()),
@@ -56,10 +59,12 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         calls_in,
         notes_in.clone(),
         vitals.clone(),
+        herald.audience(),
     );
     let mut engine = Engine {
         project,
         opening,
+        epoch,
         policy,
         settings,
         pool,
@@ -71,6 +76,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         entropy,
         observer,
         vitals,
+        herald,
         calls,
         notes,
         report: notes_in,
@@ -114,6 +120,7 @@ impl Engine {
             match self.ledger.open(self.opening.clone()).await {
                 Ok(opened) => {
                     let suspect = opened.suspect_below;
+                    self.epoch = opened.epoch;
                     let before = std::mem::replace(
                         &mut self.pool,
                         restore(opened, self.policy.clone(), now),

@@ -9,6 +9,7 @@ mod stop;
 mod time;
 mod told;
 mod waiting;
+mod watch;
 
 use std::time::Duration;
 

@@ -282,11 +282,14 @@ pub struct Watched {
     ledger: Memory,
     pub opens: Arc<AtomicUsize>,
     pub free_bytes: Arc<AtomicU64>,
+    /// What changed earlier than this is not known any more.
+    pub resumable: Arc<Mutex<Resumable>>,
 }
 
 impl Watched {
     pub fn new(ledger: Memory) -> Self {
-        Self { ledger, opens: Arc::default(), free_bytes: Arc::new(AtomicU64::new(u64::MAX)) }
+        let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
+        Self { ledger, opens: Arc::default(), free_bytes, resumable: Arc::default() }
     }
 }
 
@@ -306,13 +309,18 @@ impl Ledger for Watched {
     }
 
     fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(WatchedReader { reader: self.ledger.reader(), free: self.free_bytes.clone() })
+        Arc::new(WatchedReader {
+            reader: self.ledger.reader(),
+            free: self.free_bytes.clone(),
+            resumable: self.resumable.clone(),
+        })
     }
 }
 
 struct WatchedReader {
     reader: Arc<dyn Reader>,
     free: Arc<AtomicU64>,
+    resumable: Arc<Mutex<Resumable>>,
 }
 
 impl Reader for WatchedReader {
@@ -345,7 +353,11 @@ impl Reader for WatchedReader {
     }
 
     fn resumable(&self) -> Resumable {
-        self.reader.resumable()
+        let (known, said) = (self.reader.resumable(), *self.resumable.lock().unwrap());
+        Resumable {
+            epoch: known.epoch.max(said.epoch),
+            revision: known.revision.max(said.revision),
+        }
     }
 
     fn usage(&self) -> Usage {

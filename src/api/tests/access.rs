@@ -8,11 +8,7 @@ use crate::{
         },
         stand::{STOCK, Stand},
     },
-    domain::{
-        ids::Sequence,
-        pool::{Fact, FactKind},
-    },
-    port::Clock as _,
+    domain::{ids::Sequence, submission::FactKind},
 };
 
 fn get(lease_id: &str) -> GetLeaseRequest {
@@ -153,8 +149,7 @@ async fn a_presumed_lease_has_no_owner_and_is_shown_to_admins_only() {
     let (mut pool, mut admin) = (Pool::new(channel.clone()), Admin::new(channel));
     // Somebody uses a token that was never handed out.
     let ready = stand.handle("default").tokens(Sequence::ZERO, 1, |_| true).await.unwrap();
-    let fact = Fact { kind: FactKind::Started, at: stand.clock.now(), submission: None };
-    stand.handle("default").fact(&ready.items[0].id, fact).await.unwrap();
+    stand.tell(ready.items[0].id.expose(), FactKind::Started, None).await;
 
     let listed = pool.list_leases(by("ops", ListLeasesRequest::default())).await.unwrap();
     let presumed = listed.into_inner().leases.remove(0);

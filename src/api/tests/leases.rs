@@ -9,12 +9,8 @@ use crate::{
         },
         stand::{STOCK, Stand},
     },
-    domain::{
-        ids::TokenId,
-        pool::{Fact, FactKind},
-        time::Timestamp,
-    },
-    port::{Clock as _, Condition},
+    domain::{submission::FactKind, time::Timestamp},
+    port::Condition,
 };
 
 fn wish(request_id: &str) -> CreateLeaseRequest {
@@ -32,9 +28,7 @@ fn number(of: u32) -> String {
 }
 
 async fn started(stand: &Stand, lease: &Lease) {
-    let token = TokenId::parse(&lease.token_id).unwrap();
-    let fact = Fact { kind: FactKind::Started, at: stand.clock.now(), submission: None };
-    stand.handle("default").fact(&token, fact).await.unwrap();
+    stand.tell(&lease.token_id, FactKind::Started, None).await;
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub(super) struct Heard {
     pub(super) timeout: Option<String>,
     pub(super) project: String,
     pub(super) request_ids: Vec<String>,
+    pub(super) filter: Option<LeaseFilter>,
 }
 
 #[derive(Clone, Default)]
@@ -108,6 +109,7 @@ impl Canned {
             timeout: header("grpc-timeout"),
             project: project.to_owned(),
             request_ids,
+            filter: None,
         };
     }
 
@@ -157,6 +159,17 @@ impl AdminService for Canned {
         let breaches = self.breaches.lock().unwrap().clone();
         Ok(Response::new(AuditResponse { breaches, ..AuditResponse::default() }))
     }
+
+    async fn revoke_leases(
+        &self,
+        request: Request<RevokeLeasesRequest>,
+    ) -> Answer<RevokeLeasesResponse> {
+        self.hear(&request, &request.get_ref().project, Vec::new());
+        let RevokeLeasesRequest { filter, dry_run, .. } = request.into_inner();
+        self.heard.lock().unwrap().filter = filter;
+        let revoked_leases = if dry_run { 0 } else { 3 };
+        Ok(Response::new(RevokeLeasesResponse { matched_leases: 3, revoked_leases }))
+    }
 }
 
 #[tonic::async_trait]
@@ -195,5 +208,51 @@ impl TokenPoolService for Canned {
 
     async fn release_lease(&self, _: Request<ReleaseLeaseRequest>) -> Answer<ReleaseLeaseResponse> {
         Ok(Response::new(ReleaseLeaseResponse { lease: Some(Self::lease("")) }))
+    }
+
+    async fn revoke_lease(
+        &self,
+        request: Request<RevokeLeaseRequest>,
+    ) -> Answer<RevokeLeaseResponse> {
+        let RevokeLeaseRequest { project, request_id, .. } = request.get_ref();
+        self.hear(&request, project, vec![request_id.clone()]);
+        self.may_lease()?;
+        Ok(Response::new(RevokeLeaseResponse { lease: Some(Self::lease("")) }))
+    }
+
+    async fn replace_lease(
+        &self,
+        request: Request<ReplaceLeaseRequest>,
+    ) -> Answer<ReplaceLeaseResponse> {
+        let ReplaceLeaseRequest { project, request_id, .. } = request.get_ref();
+        self.hear(&request, project, vec![request_id.clone()]);
+        self.may_lease()?;
+        let lease = Some(Self::lease(request_id));
+        Ok(Response::new(ReplaceLeaseResponse { lease, replaced: Some(Self::lease("")) }))
+    }
+
+    type WatchLeasesStream =
+        tokio_stream::Iter<std::vec::IntoIter<Result<WatchLeasesResponse, Status>>>;
+
+    async fn watch_leases(
+        &self,
+        request: Request<WatchLeasesRequest>,
+    ) -> Answer<Self::WatchLeasesStream> {
+        use watch_leases_response::Event;
+
+        let WatchLeasesRequest { project, resume_token, filter } = request.get_ref();
+        self.hear(&request, project, vec![resume_token.clone()]);
+        self.heard.lock().unwrap().filter = filter.clone();
+        let events = [
+            Event::Lease(Self::lease("")),
+            Event::Synced(WatchSynced {}),
+            Event::Heartbeat(WatchHeartbeat {}),
+            Event::Lagged(WatchLagged { reason: "too slow".into() }),
+        ];
+        let message = |(number, event)| {
+            Ok(WatchLeasesResponse { resume_token: format!("watch-{number}"), event: Some(event) })
+        };
+        let messages: Vec<_> = events.into_iter().enumerate().map(message).collect();
+        Ok(Response::new(tokio_stream::iter(messages)))
     }
 }
