@@ -27,7 +27,7 @@ impl Engine {
     ) -> Result<Reply, Rejection> {
         let sequence = match self.pool.bind(&report) {
             Bound::To(sequence) => sequence,
-            Bound::Ask(submission) => {
+            Bound::Ask(submission) | Bound::Perhaps(_, submission) => {
                 let _ = self.decide(&Command::Ask { submission }, now, turn);
                 return Ok(Reply::Fact(Heard::Asked));
             }
@@ -56,19 +56,33 @@ impl Engine {
         for report in page.reports {
             let strays = *strays.get_or_insert_with(|| self.pool.has_strays());
             match self.pool.bind_listed(&report, strays) {
-                Bound::To(sequence) => told.push((sequence, report)),
+                Bound::To(sequence) => told.push((sequence, None, report)),
+                Bound::Perhaps(sequence, submission) => {
+                    told.push((sequence, Some(submission), report));
+                }
                 Bound::Ask(submission) => {
                     let _ = self.decide(&Command::Ask { submission }, now, turn);
                 }
                 Bound::Foreign | Bound::Unnamed => (),
             }
         }
-        match self.lines_of(told.iter().map(|(sequence, _)| *sequence).collect()).await {
-            Ok(mut lines) => {
-                for (sequence, report) in told {
+        match self.lines_of(told.iter().map(|(sequence, ..)| *sequence).collect()).await {
+            Ok(lines) => {
+                for (sequence, unsure, report) in told {
                     // An earlier entry of this page may have changed it.
-                    let line = self.pending_line(sequence).or_else(|| lines.remove(&sequence));
-                    self.hear(sequence, report, line, now, turn);
+                    let line =
+                        self.pending_line(sequence).or_else(|| lines.get(&sequence).cloned());
+                    let own = |submission| {
+                        let known = line.as_ref().map(|line| line.submissions.ids());
+                        known.into_iter().flatten().any(|id| id == submission)
+                    };
+                    if unsure.as_ref().is_none_or(own) {
+                        self.hear(sequence, report, line, now, turn);
+                    } else if let Some(submission) = unsure
+                        && (line.is_some() || self.open_lease(sequence).is_some())
+                    {
+                        let _ = self.decide(&Command::Ask { submission }, now, turn);
+                    }
                 }
                 let _ = self.decide(&Command::Surveyed { next: page.next }, now, turn);
             }
@@ -106,7 +120,9 @@ impl Engine {
                         Answer::Nothing
                     }
                 },
-                Bound::Ask(_) | Bound::Foreign | Bound::Unnamed => Answer::Stranger,
+                Bound::Ask(_) | Bound::Perhaps(..) | Bound::Foreign | Bound::Unnamed => {
+                    Answer::Stranger
+                }
             },
             Outcome::Settled(None) => Answer::Stranger,
             Outcome::Refused(_) | Outcome::Doubtful(_) => Answer::Nothing,

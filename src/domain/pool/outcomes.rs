@@ -17,7 +17,7 @@ use crate::domain::{
     paging::{Cursor, Days, Step, Walk},
     submission::{Marks, Report},
     time::Timestamp,
-    token::{ClosedLease, Ending, Lease, Stage},
+    token::{ClosedLease, Ending, Lease},
 };
 
 /// Questions about single submissions that wait at the same time. What finds no room is found again by
@@ -65,6 +65,9 @@ impl Unfinished {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     To(Sequence),
+    /// To this lease, if it is known that the submission is one of its own; else nobody can say
+    /// without asking.
+    Perhaps(Sequence, SubmissionId),
     /// Nobody can say without asking about this submission.
     Ask(SubmissionId),
     /// Certainly nobody of this ledger.
@@ -335,18 +338,17 @@ impl Pool {
         Bound::Ask(submission.clone())
     }
 
-    /// The same for an entry of a list, of which most speak of leases that are known well: what has
-    /// our mark is worth a question only while its lease is not finished, and what has none only while
-    /// there is a lease without one of which nobody has heard.
+    /// The same for an entry of a list, of which most speak of leases that are known well. What has our
+    /// mark is one of them, or worth a question; what has none is worth one only while there is a lease
+    /// without a mark of which nobody has heard.
     pub fn bind_listed(&self, report: &Report, strays: bool) -> Bound {
         match self.bind(report) {
             Bound::Ask(submission) => match self.marked(&report.marks) {
-                Some(sequence) if self.unheard_of(sequence) => Bound::Ask(submission),
-                Some(_) => Bound::Foreign,
+                Some(sequence) => Bound::Perhaps(sequence, submission),
                 None if strays => Bound::Ask(submission),
                 None => Bound::Foreign,
             },
-            bound @ (Bound::To(_) | Bound::Foreign | Bound::Unnamed) => bound,
+            bound => bound,
         }
     }
 
@@ -371,12 +373,6 @@ impl Pool {
     fn marked(&self, marks: &Marks) -> Option<Sequence> {
         let opened = marks.0.iter().find_map(|mark| self.seal.open_mark(mark));
         opened.filter(|sequence| *sequence < self.next)
-    }
-
-    fn unheard_of(&self, sequence: Sequence) -> bool {
-        let open =
-            matches!(self.tokens.get(&sequence).map(|token| &token.stage), Some(Stage::Leased(_)));
-        open || self.outcomes.unfinished.contains_key(&sequence)
     }
 
     /// The days on which submissions of overdue leases can have been created.

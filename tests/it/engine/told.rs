@@ -171,3 +171,28 @@ async fn a_lapsed_lease_keeps_its_ending_when_its_link_is_killed() {
     assert_eq!(line.ending, Ending::Lapsed);
     assert!(line.link_dead.unwrap().since(line.closed) < Duration::from_secs(60));
 }
+
+/// The webhook of an administrator's change was lost, and the lease had been finished.
+#[tokio::test(start_paused = true)]
+async fn the_list_tells_about_finished_leases_as_well() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (finished, token) = leased(&bench).await;
+    leased(&bench).await;
+    let told = |decision, updated| {
+        let mut report = result(Some(&token), None, decision);
+        report.fact.updated = Some(Timestamp::from_millis(updated));
+        report
+    };
+    bench.handle.report(told(Decision::Approved, 10)).await.unwrap();
+    let mark = bench.handle.seal().mark(finished);
+    let listed =
+        Report { token: None, marks: Marks(vec![mark.into()]), ..told(Decision::Rejected, 20) };
+    bench.supplier.script(|script| {
+        let page = SubmissionsPage { reports: vec![listed], next: None };
+        script.surveys.push_back(Outcome::Settled(page));
+    });
+    line(&bench, finished, |line| decision(line) == Some(Decision::Rejected)).await;
+    let asked = bench.supplier.script(|it| it.sent.iter().any(|it| matches!(it, Sent::Ask(_))));
+    assert!(!asked, "that the submission is its own was known");
+}

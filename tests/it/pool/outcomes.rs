@@ -174,7 +174,7 @@ fn the_token_counts_before_everything_else_that_is_named() {
 }
 
 #[test]
-fn of_the_list_only_what_may_be_ours_and_is_unheard_of_is_asked_about() {
+fn of_the_list_only_what_may_be_ours_is_looked_at() {
     let mut desk = stocked();
     let one = desk.lease("uid:1", None).unwrap().sequence;
     let two = desk.lease("uid:1", None).unwrap().sequence;
@@ -182,8 +182,8 @@ fn of_the_list_only_what_may_be_ours_and_is_unheard_of_is_asked_about() {
     let listed = |submission: &str, mark: &str| {
         desk.pool.bind_listed(&result(&desk, submission, mark), desk.pool.has_strays())
     };
-    assert_eq!(listed("sub-1", &mark(&desk, one)), Bound::Ask(id("sub-1")));
-    assert_eq!(listed("sub-2", &mark(&desk, two)), Bound::Foreign, "it is finished");
+    assert_eq!(listed("sub-1", &mark(&desk, one)), Bound::Perhaps(one, id("sub-1")));
+    assert_eq!(listed("sub-2", &mark(&desk, two)), Bound::Perhaps(two, id("sub-2")));
     assert_eq!(listed("sub-3", "u-17"), Bound::Foreign, "every lease that waits has a mark");
 }
 

@@ -203,7 +203,11 @@ impl Play {
                 return;
             }
             let shown: Vec<_> = differ.iter().take(5).collect();
-            assert!(Instant::now() < deadline, "never: {what}; {} differ: {shown:#?}", differ.len());
+            assert!(
+                Instant::now() < deadline,
+                "never: {what}; {} differ: {shown:#?}",
+                differ.len()
+            );
             // bounded: by the deadline above
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -224,7 +228,8 @@ impl Play {
             let expected = (LeaseState::Closed, ending(told.fate), decision(record));
             let said = (lease.state(), lease.ending(), lease.decision());
             let submissions: BTreeSet<_> = record.submissions.iter().map(|it| &it.id).collect();
-            let named = lease.submission_id.is_empty() != submissions.contains(&lease.submission_id);
+            let named =
+                lease.submission_id.is_empty() != submissions.contains(&lease.submission_id);
             let linked = told.fate != Fate::Replaced || !lease.replaced_by_lease_id.is_empty();
             let replaces = told.replaces != lease.replaces_lease_id.is_empty();
             let dead = !matches!(told.fate, Fate::Revoked | Fate::Replaced)

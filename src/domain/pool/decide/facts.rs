@@ -117,12 +117,7 @@ impl Pool {
 
     /// A sign of use never moves the first use to a later time, nor before the link was there, and the
     /// door never opens again.
-    fn first_use(
-        &self,
-        known: Option<Started>,
-        fact: &Fact,
-        issued: Timestamp,
-    ) -> Option<Started> {
+    fn first_use(&self, known: Option<Started>, fact: &Fact, issued: Timestamp) -> Option<Started> {
         if !is_use(fact) {
             return known;
         }
