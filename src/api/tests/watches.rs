@@ -38,10 +38,8 @@ impl Reader {
     }
 
     async fn lease(&mut self) -> Lease {
-        match self.next().await {
-            Event::Lease(lease) => lease,
-            other => panic!("no lease: {other:?}"),
-        }
+        let Event::Lease(lease) = self.next().await else { panic!("something else is told") };
+        lease
     }
 
     /// Every lease that is told before everything is.
@@ -51,7 +49,7 @@ impl Reader {
             match self.next().await {
                 Event::Lease(lease) => leases.push(lease),
                 Event::Synced(_) => return leases,
-                other => panic!("{other:?}"),
+                Event::Heartbeat(_) | Event::Lagged(_) => panic!("it is not in sync yet"),
             }
         }
     }
