@@ -177,6 +177,23 @@ async fn a_watcher_that_is_cut_off_anywhere_misses_no_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_cut_off_within_a_commit_is_told_all_of_it_again() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let mut watcher = synced(&bench.handle, None).await;
+    let wanted = (0..3).map(|_| wish(&bench.handle, "uid:1", None)).collect();
+    let batch = bench.handle.lease(wanted, NO_WAIT).await.unwrap();
+    let sequences: Vec<_> = batch.iter().map(LeaseView::sequence).collect();
+    for told_before in 0..3 {
+        let mut again = bench.handle.watch(watcher.position()).await.unwrap();
+        assert_eq!(leases(&told(&mut again).await), sequences, "after {told_before}");
+        assert!(matches!(watcher.next().await, Ok(Told::Lease(_))));
+    }
+    let mut again = bench.handle.watch(watcher.position()).await.unwrap();
+    assert!(leases(&told(&mut again).await).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_watcher_heard_of_is_never_told_as_it_was_before() {
     let bench = Bench::start(policy(500, 100), Memory::default()).await;
     bench.filled().await;
