@@ -408,7 +408,7 @@ pub(super) const TABLES: &[Table] = &[
             ),
             shared(
                 "session_max",
-                Kind::Duration(minutes(1), hours(24)),
+                Kind::Duration(seconds(1), hours(24)),
                 "30m",
                 "from the first use until the lease expires without a decision",
             ),

@@ -18,6 +18,7 @@ use crate::{
         order::Order,
         pause::{Activity, Pause},
         pool::Unfinished,
+        recall::Recall,
         seal::LedgerIdentity,
         time::Timestamp,
         token::{ClosedLease, Token},
@@ -89,6 +90,9 @@ impl Ledger for Memory {
             }
             image.epoch += 1;
             self.epoch = Some(image.epoch);
+            if suspect_below.is_some() {
+                image.resumable.epoch = image.epoch;
+            }
             Ok(Opened { suspect_below, ..image.opened(opening.remember_after) })
         })
     }
@@ -108,12 +112,17 @@ impl Ledger for Memory {
             if self.epoch != Some(image.epoch) {
                 return Err(LedgerError::Fenced);
             }
-            let total = image.lines.len();
-            image.lines.retain(|_, line| line.closed >= before);
+            let mut gone: Vec<ClosedLease> = image
+                .lines
+                .extract_if(.., |_, line| line.closed < before)
+                .map(|(_, line)| line)
+                .collect();
             while image.lines.len() as u64 > lines_max {
-                image.lines.pop_first();
+                gone.extend(image.lines.pop_first().map(|(_, line)| line));
             }
-            Ok((total - image.lines.len()) as u64)
+            let newest = gone.iter().map(|line| line.revision).max().unwrap_or_default();
+            image.resumable.revision = image.resumable.revision.max(newest);
+            Ok(gone.len() as u64)
         })
     }
 
@@ -245,7 +254,9 @@ impl Image {
     }
 
     fn opened(&self, remember_after: Timestamp) -> Opened {
+        let mut past = Recall::default();
         let recent = self.lines.values().filter(|line| line.closed >= remember_after);
+        recent.clone().for_each(|line| past.remember(line));
         Opened {
             identity: self.identity.clone(),
             epoch: self.epoch,
@@ -256,7 +267,7 @@ impl Image {
             tokens: self.tokens.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
-            requests: recent.clone().flat_map(super::past_requests).collect(),
+            past,
             unfinished: recent.filter_map(Unfinished::of).collect(),
             suspect_below: None,
         }

@@ -1,9 +1,10 @@
 //! The durable form of everything a ledger keeps.
 //!
 //! The tag numbers below *are* the format: a field is added under a fresh number, never renumbered,
-//! and the number of a field that went is never used again. Numbers of stages, causes, endings and
-//! decisions likewise. A number that this version does not know is a [`RecordError::Newer`], because
-//! guessing would be forgetting. Times are milliseconds of the Unix epoch.
+//! and the number of a field that went is never used again: each message names those that it lost.
+//! Numbers of stages, causes and endings and the bits of decisions likewise. A number that this version
+//! does not know is a [`RecordError::Newer`], because guessing would be forgetting. Times are
+//! milliseconds of the Unix epoch.
 //!
 //! The messages print nothing: they carry token ids, URLs and keys.
 
@@ -114,6 +115,7 @@ pub(super) struct RequestRecord {
     pub digest: u64,
 }
 
+/// Number 4 went.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct StartedRecord {
@@ -128,6 +130,7 @@ pub(super) struct StartedRecord {
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct SubmissionRecord {
+    /// Absent: what was told without naming a submission.
     #[prost(string, optional, tag = "1")]
     pub id: Option<String>,
     #[prost(message, optional, tag = "2")]
@@ -218,7 +221,7 @@ pub(super) struct PauseRecord {
     pub since: u64,
 }
 
-/// A line of history.
+/// A line of history. Number 8 went.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct LineRecord {
@@ -273,6 +276,12 @@ pub(super) struct HeadRecord {
     /// The last group that the blocks contain.
     #[prost(uint64, tag = "7")]
     pub folded: u64,
+    /// The last epoch that began with an older past of the ledger.
+    #[prost(uint64, tag = "8")]
+    pub suspect_epoch: u64,
+    /// The highest revision of any line that went.
+    #[prost(uint64, tag = "9")]
+    pub dropped: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -353,4 +362,7 @@ pub(super) struct SpanRecord {
     /// … or after this.
     #[prost(uint64, tag = "3")]
     pub closed_last: u64,
+    /// No line of the stretch changed after this. Absent: nobody knows.
+    #[prost(uint64, optional, tag = "4")]
+    pub changed_last: Option<u64>,
 }

@@ -26,6 +26,7 @@ mod fold;
 mod group;
 mod history;
 mod project;
+mod sweep;
 mod witness;
 
 use std::{
@@ -49,7 +50,7 @@ use crate::{
         ids::{ProjectName, Revision, Sequence},
         limits::{
             LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, OWNER_BYTES_MAX, SUBMISSION_ID_MAX,
-            TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
+            SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
         },
         time::Timestamp,
         token::ClosedLease,
@@ -75,11 +76,17 @@ const _: () = {
     // Full blocks of the largest records fit, with their tags and lengths.
     assert!((RECORD_MAX + 8) * TOKENS_PER_BLOCK as usize <= VALUE_MAX);
     assert!((LINE_MAX + 8) * LINES_PER_BLOCK as usize <= VALUE_MAX);
-    // What the domain can produce fits a record; the numbers and keys of one take less than 400.
-    let grant = OWNER_BYTES_MAX + LABELS_MAX * (LABEL_KEY_MAX + LABEL_VALUE_MAX + 8) + 400;
-    assert!(URL_BYTES_CEILING + TOKEN_ID_BYTES_MAX + SUBMISSION_ID_MAX + grant <= RECORD_MAX);
-    assert!(SUBMISSION_ID_MAX + grant <= LINE_MAX);
+    // What the domain can produce fits a record; `group` has a test that writes the largest ones.
+    assert!(LARGEST_TOKEN <= RECORD_MAX && LARGEST_LINE <= LINE_MAX);
 };
+
+/// Bytes of a grant and of all that is told of submissions. What stands beside the texts is at most 8
+/// for a label, 40 for a submission, and 400 for all other numbers and keys of a record.
+const LARGEST_TEXTS: usize = OWNER_BYTES_MAX
+    + LABELS_MAX * (LABEL_KEY_MAX + LABEL_VALUE_MAX + 8)
+    + SUBMISSIONS_MAX * (SUBMISSION_ID_MAX + 40);
+const LARGEST_LINE: usize = LARGEST_TEXTS + 400;
+const LARGEST_TOKEN: usize = LARGEST_LINE + URL_BYTES_CEILING + TOKEN_ID_BYTES_MAX;
 
 /// Where a volume lives, and how much it may take.
 #[derive(Clone)]

@@ -4,6 +4,7 @@ mod calls;
 mod chores;
 mod commit;
 mod recovery;
+mod repeated;
 mod stop;
 mod time;
 mod told;

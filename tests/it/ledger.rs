@@ -2,6 +2,7 @@
 
 mod sample;
 mod sled;
+mod watched;
 
 use argospool::{
     domain::{
@@ -9,7 +10,7 @@ use argospool::{
         pause::Activity,
         token::{Ending, Stage},
     },
-    port::{Group, Ledger, LedgerError},
+    port::{Group, Ledger, LedgerError, Reader},
     store::memory::Memory,
 };
 
@@ -27,6 +28,20 @@ pub(crate) trait Place {
     fn refuse_commit(&self);
     /// The next commit may be written, and nobody is told.
     fn lose_answer(&self);
+}
+
+#[tokio::test]
+async fn memory_that_is_suspected_is_no_place_to_go_on_watching_from() {
+    let memory = Memory::default();
+    let mut ledger = memory.twin();
+    ledger.open(opening()).await.unwrap();
+    assert_eq!(ledger.reader().resumable().epoch, 0);
+    memory.faults().set_suspect_below(Some(Sequence::new(9)));
+    let epoch = ledger.open(opening()).await.unwrap().epoch;
+    memory.faults().set_suspect_below(None);
+    assert_eq!(ledger.reader().resumable().epoch, epoch);
+    assert!(ledger.open(opening()).await.unwrap().epoch > epoch);
+    assert_eq!(ledger.reader().resumable().epoch, epoch);
 }
 
 #[derive(Default)]
@@ -53,13 +68,14 @@ impl Place for InMemory {
 }
 
 mod law {
+    pub(super) use super::watched::*;
     use super::*;
 
     pub(super) async fn an_empty_ledger_takes_the_identity_it_is_opened_with(place: impl Place) {
         let opened = place.ledger().open(opening()).await.unwrap();
         assert_eq!(opened.identity, identity(1));
         assert_eq!((opened.revision, opened.next), (Revision(0), Sequence::ZERO));
-        assert!(opened.tokens.is_empty() && opened.requests.is_empty());
+        assert!(opened.tokens.is_empty() && opened.past.is_empty());
         assert_eq!(opened.suspect_below, None);
     }
 
@@ -250,12 +266,15 @@ mod law {
         drop(ledger);
         place.restart();
         let recent = Opening { remember_after: at(2_900), ..opening() };
-        let mut requests = place.ledger().open(recent).await.unwrap().requests;
-        requests.sort_by_key(|request| (request.sequence, request.key));
-        let mut expected: Vec<_> =
-            (2_900..=3_001).flat_map(|number| requests_of(&line(number, number))).collect();
-        expected.sort_by_key(|request| (request.sequence, request.key));
-        assert_eq!(requests, expected);
+        let past = place.ledger().open(recent).await.unwrap().past;
+        for number in 1..=3_001 {
+            for request in line(number, number).requests() {
+                let found: Vec<_> = past.find(request.key.name()).collect();
+                let expected = (number >= 2_900).then(|| Sequence::new(number));
+                assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{number}");
+            }
+        }
+        assert_eq!(past.len(), 2 * 102);
     }
 
     pub(super) async fn two_projects_in_one_place_do_not_see_each_other(mut place: impl Place) {
@@ -275,6 +294,14 @@ mod law {
         assert_eq!(place.ledger().open(opening()).await.unwrap().tokens, [ready(1)]);
         let opened = place.other_project().open(opening_of_other()).await.unwrap();
         assert_eq!(opened.tokens, [leased(1)]);
+    }
+
+    async fn watch_alike(reader: &dyn Reader, expected: &dyn Reader, revision: u64) {
+        assert_eq!(reader.resumable(), expected.resumable());
+        for after in [0, revision - 290, revision - 40, revision - 1, revision] {
+            let changes = all_changes(reader, after, 7).await;
+            assert_eq!(changes, all_changes(expected, after, 50_000).await, "after {after}");
+        }
     }
 
     /// Enough groups to be folded, several times, with what a pool does to its tokens.
@@ -301,6 +328,11 @@ mod law {
                 let lines = ledger.reader().lines(Sequence::ZERO, 50_000).await.unwrap();
                 let wanted = expected.reader().lines(Sequence::ZERO, 50_000).await.unwrap();
                 assert_eq!(lines, wanted, "J2");
+                watch_alike(&*ledger.reader(), &*expected.reader(), revision).await;
+                let kept = (at(revision - 250), 60);
+                let went = ledger.retain(kept.0, kept.1).await.unwrap();
+                assert_eq!(went, expected.retain(kept.0, kept.1).await.unwrap());
+                watch_alike(&*ledger.reader(), &*expected.reader(), revision).await;
             }
         }
         assert!(
@@ -337,6 +369,10 @@ macro_rules! obeys_the_law {
             history_is_found_by_sequence_and_a_line_is_replaced
             history_goes_by_the_time_of_closing_and_by_its_length
             requests_of_recently_closed_leases_are_remembered
+            lines_of_many_leases_are_found_once_and_in_order
+            what_changed_after_a_revision_is_told_once_as_it_is
+            a_position_is_good_until_something_after_it_went
+            of_closed_leases_the_unfinished_are_given_back
             two_projects_in_one_place_do_not_see_each_other
             a_long_life_is_given_back_as_the_model_has_it
         );

@@ -11,6 +11,7 @@ mod daemon;
 mod disk;
 mod doubt;
 mod killed;
+mod life;
 mod load;
 mod refused;
 mod shell;

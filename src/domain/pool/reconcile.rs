@@ -392,7 +392,7 @@ impl Pool {
         part.max(policy.brake_min)
     }
 
-    fn is_ready(&self, sequence: Sequence) -> bool {
+    pub(super) fn is_ready(&self, sequence: Sequence) -> bool {
         matches!(self.tokens.get(&sequence).map(|token| &token.stage), Some(Stage::Ready { .. }))
     }
 

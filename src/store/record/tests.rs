@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
-use proptest::{collection::btree_map, option, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+};
 use prost::Message;
 
 use super::*;
 use crate::domain::{
     ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+    limits::SUBMISSIONS_MAX,
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
+    submission::{Said, Submission, Submissions, Told},
     time::Timestamp,
     token::{
-        ClosedLease, Decided, Decision, Doom, DoomCause, Ending, Grant, Holder, Lease, Request,
-        Stage, Started, Token,
+        ClosedLease, Decision, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage,
+        Started, Token,
     },
 };
 
@@ -34,7 +40,7 @@ fn the_bytes_of_the_format_are_these() {
         ("line", bytes(LineRecord::from(&line()))),
         ("head", bytes(head())),
         ("group", bytes(group())),
-        ("span", bytes(SpanRecord { lines: 1, closed_first: 2, closed_last: 3 })),
+        ("span", bytes(span())),
         ("token block", bytes(TokenBlockRecord { tokens: group().tokens })),
         ("line block", bytes(LineBlockRecord { lines: group().lines })),
     ];
@@ -43,6 +49,18 @@ fn the_bytes_of_the_format_are_these() {
         written.join("\n"),
         include_str!("../../../tests/golden/ledger_format_1.txt").trim_end()
     );
+}
+
+#[test]
+fn the_numbers_of_the_format_are_these() {
+    let ending = |ending| LineRecord::from(&ClosedLease { ending, ..line() }).ending;
+    assert_eq!(Ending::ALL.map(ending), [1, 2, 3, 4, 5, 6]);
+    let causes =
+        [DoomCause::Cancelled, DoomCause::Aged, DoomCause::LeaseClosed, DoomCause::Vanished];
+    let cause = |cause| DoomRecord::from(&Doom::new(cause, at(7), at(8))).cause;
+    assert_eq!(causes.map(cause), [1, 2, 3, 4]);
+    assert_eq!(Decision::ALL.map(|decision| Said::only(decision).bits()), [1, 2, 4]);
+    assert_eq!(Activity::ALL.map(activity_number), [1, 2, 3]);
 }
 
 #[test]
@@ -57,9 +75,16 @@ fn a_number_of_tomorrow_is_an_error_that_names_it() {
     assert!(matches!(ClosedLease::try_from(line), Err(RecordError::Newer { number: 9, .. })));
     let pause = PauseRecord { activity: 9, ..PauseRecord::default() };
     assert!(matches!(<(Activity, Pause)>::try_from(pause), Err(RecordError::Newer { .. })));
-    let decided = Some(DecidedRecord { decision: 9, at: 1 });
-    let line = LineRecord { decided, ..LineRecord::from(&self::line()) };
-    assert!(matches!(ClosedLease::try_from(line), Err(RecordError::Newer { .. })));
+    for said in [0b1000, 0b1001, 256, u32::MAX] {
+        let dated = Some(ToldRecord { at: 1, said });
+        let submission = SubmissionRecord { id: None, dated, undated: None };
+        let submissions = vec![submission];
+        let line =
+            LineRecord { submissions: submissions.clone(), ..LineRecord::from(&self::line()) };
+        assert!(matches!(ClosedLease::try_from(line), Err(RecordError::Newer { .. })), "{said}");
+        let lease = LeaseRecord { submissions, ..LeaseRecord::from(&lease()) };
+        assert!(matches!(Lease::try_from(lease), Err(RecordError::Newer { .. })), "{said}");
+    }
 }
 
 #[test]
@@ -142,15 +167,24 @@ fn any_grant() -> impl Strategy<Value = Grant> {
 }
 
 fn any_started() -> impl Strategy<Value = Started> {
-    let submission = option::of("[!-~]{1,128}");
-    (any_time(), any_time(), any_time(), submission).prop_map(
-        |(at, entry_ends, session_ends, submission)| Started {
-            at,
-            entry_ends,
-            session_ends,
-            submission: submission.map(|id| SubmissionId::parse(&id).unwrap()),
-        },
-    )
+    (any_time(), any_time(), any_time()).prop_map(|(at, entry_ends, session_ends)| Started {
+        at,
+        entry_ends,
+        session_ends,
+    })
+}
+
+fn any_submissions() -> impl Strategy<Value = Submissions> {
+    let told = || {
+        (any_time(), 0..8_u8)
+            .prop_map(|(at, bits)| Told { at, said: Said::from_bits(bits).unwrap() })
+    };
+    let submission = (option::of("[!-~]{1,128}"), option::of(told()), option::of(told()));
+    let submission = submission.prop_map(|(id, dated, undated)| {
+        let id = id.map(|id| SubmissionId::parse(&id).unwrap());
+        Submission { id, dated, undated }
+    });
+    vec(submission, 0..=SUBMISSIONS_MAX).prop_map(Submissions::restored)
 }
 
 fn any_stage() -> impl Strategy<Value = Stage> {
@@ -159,12 +193,30 @@ fn any_stage() -> impl Strategy<Value = Stage> {
         (any_grant(), ".{0,100}")
             .prop_map(|(grant, url)| Holder::Caller { grant, url: url.into() }),
     ];
-    let lease = (any_time(), any_time(), option::of(any_started()), holder).prop_map(
-        |(issued, deadline, started, holder)| Lease { issued, deadline, started, holder },
+    let times = (any_time(), any_time(), option::of(any_time()), option::of(any_time()));
+    let rest = (option::of(any_sequence()), any::<bool>(), holder);
+    let lease = (times, option::of(any_started()), any_submissions(), rest).prop_map(
+        |((issued, deadline, expires, vanished), started, submissions, rest)| Lease {
+            issued,
+            deadline,
+            expires,
+            started,
+            submissions,
+            vanished,
+            replaces: rest.0,
+            correlated: rest.1,
+            holder: rest.2,
+        },
     );
-    let causes = vec![DoomCause::Cancelled, DoomCause::Aged, DoomCause::LeaseClosed];
-    let doom = (proptest::sample::select(causes), any_time(), any_time(), any::<u32>()).prop_map(
-        |(cause, since, not_before, attempts)| Doom { cause, since, not_before, attempts },
+    let causes =
+        [DoomCause::Cancelled, DoomCause::Aged, DoomCause::Vanished, DoomCause::LeaseClosed];
+    let causes = proptest::sample::select(causes.to_vec());
+    let doom = (causes, any_time(), any_time(), any::<u32>(), any::<bool>()).prop_map(
+        |(cause, since, not_before, attempts, urgent)| Doom {
+            attempts,
+            urgent,
+            ..Doom::new(cause, since, not_before)
+        },
     );
     prop_oneof![
         any_sequence().prop_map(|order| Stage::Minted { order: OrderId(order) }),
@@ -207,23 +259,29 @@ fn any_order() -> impl Strategy<Value = Order> {
 }
 
 fn any_line() -> impl Strategy<Value = ClosedLease> {
-    let decided = (proptest::sample::select(Decision::ALL.to_vec()), any_time())
-        .prop_map(|(decision, at)| Decided { decision, at });
+    let ending = proptest::sample::select(Ending::ALL.to_vec());
     let times = (any_time(), any_time(), any_time());
-    let ends = (proptest::sample::select(Ending::ALL.to_vec()), option::of(decided));
-    let who = (option::of(any_started()), option::of(any_grant()), option::of(any_request()));
-    (any_sequence(), any::<u64>(), times, ends, who).prop_map(
-        |(sequence, revision, (issued, deadline, closed), (ending, decided), who)| ClosedLease {
+    let ends = (option::of(any_time()), option::of(any_time()), ending);
+    let heard = (option::of(any_started()), any_submissions());
+    let who = (option::of(any_grant()), option::of(any_request()), any::<bool>());
+    let kin = (option::of(any_sequence()), option::of(any_sequence()));
+    (any_sequence(), any::<u64>(), times, ends, heard, who, kin).prop_map(
+        |(sequence, revision, (issued, deadline, closed), ends, heard, who, kin)| ClosedLease {
             sequence,
             revision: Revision(revision),
             issued,
             deadline,
-            started: who.0,
+            started: heard.0,
+            submissions: heard.1,
+            vanished: ends.0,
             closed,
-            ending,
-            decided,
-            grant: who.1,
-            closer: who.2,
+            ending: ends.2,
+            link_dead: ends.1,
+            replaces: kin.0,
+            replaced_by: kin.1,
+            correlated: who.2,
+            grant: who.0,
+            closer: who.1,
         },
     )
 }
@@ -252,11 +310,30 @@ fn token(stage: Stage) -> Token {
 
 fn lease() -> Lease {
     let holder = Holder::Caller { grant: grant(), url: "https://form.example/".into() };
-    Lease { issued: at(5), deadline: at(6), started: Some(started()), holder }
+    Lease {
+        issued: at(5),
+        deadline: at(6),
+        expires: Some(at(12)),
+        started: Some(started()),
+        submissions: submissions(),
+        vanished: Some(at(13)),
+        replaces: Some(Sequence::new(200)),
+        correlated: true,
+        holder,
+    }
 }
 
 fn presumed() -> Lease {
-    Lease { issued: at(5), deadline: at(6), started: None, holder: Holder::Presumed }
+    Lease {
+        expires: None,
+        started: None,
+        submissions: Submissions::default(),
+        vanished: None,
+        replaces: None,
+        correlated: false,
+        holder: Holder::Presumed,
+        ..lease()
+    }
 }
 
 fn grant() -> Grant {
@@ -269,12 +346,23 @@ fn request(number: u128) -> Request {
 }
 
 fn started() -> Started {
-    let submission = Some(SubmissionId::parse("sub").unwrap());
-    Started { at: at(7), entry_ends: at(8), session_ends: at(9), submission }
+    Started { at: at(7), entry_ends: at(8), session_ends: at(9) }
+}
+
+/// One that was told of without a name, and one whose decision is contested.
+fn submissions() -> Submissions {
+    let told = |millis, said| Some(Told { at: at(millis), said });
+    let approved = Said::only(Decision::Approved);
+    let contested = approved.and(Said::only(Decision::Rejected));
+    let pending = Said::only(Decision::Pending);
+    let unnamed = Submission { id: None, dated: None, undated: told(14, pending) };
+    let id = Some(SubmissionId::parse("sub").unwrap());
+    let named = Submission { id, dated: told(15, approved), undated: told(16, contested) };
+    Submissions::restored(vec![unnamed, named])
 }
 
 fn doom() -> Doom {
-    Doom { cause: DoomCause::LeaseClosed, since: at(7), not_before: at(8), attempts: 9 }
+    Doom { attempts: 9, urgent: true, ..Doom::new(DoomCause::LeaseClosed, at(7), at(8)) }
 }
 
 fn open() -> OrderState {
@@ -297,9 +385,14 @@ fn line() -> ClosedLease {
         issued: at(5),
         deadline: at(6),
         started: Some(started()),
+        submissions: submissions(),
+        vanished: Some(at(13)),
         closed: at(10),
         ending: Ending::Released,
-        decided: Some(Decided { decision: Decision::Approved, at: at(11) }),
+        link_dead: Some(at(11)),
+        replaces: Some(Sequence::new(200)),
+        replaced_by: Some(Sequence::new(400)),
+        correlated: true,
         grant: Some(grant()),
         closer: Some(request(2)),
     }
@@ -319,7 +412,13 @@ fn head() -> HeadRecord {
         mark: Some(mark()),
         pauses: vec![(&(Activity::Leasing, pause())).into()],
         folded: 6,
+        suspect_epoch: 7,
+        dropped: 8,
     }
+}
+
+fn span() -> SpanRecord {
+    SpanRecord { lines: 1, closed_first: 2, closed_last: 3, changed_last: Some(4) }
 }
 
 fn group() -> GroupRecord {

@@ -19,8 +19,9 @@ use super::{
     database::{self, Database, choices},
     directory,
     group::Parts,
-    history::{Fault, Shelf, Sweep},
+    history::{Fault, Shelf},
     project::Project,
+    sweep::Sweep,
 };
 use crate::{
     domain::{ids::ProjectName, time::Timestamp},
@@ -377,7 +378,7 @@ impl Committer {
         let admitted = match self.projects.get(&name) {
             Some(project) => project
                 .admit(epoch)
-                .map(|()| (project.last_group(), project.shelf.sweep(before, lines_max))),
+                .map(|()| (project.last_group(), Sweep::begin(before, lines_max))),
             None => Err(refused(io::Error::other("the ledger is not open"))),
         };
         match admitted {
@@ -415,7 +416,7 @@ impl Committer {
             self.sweeps.push_front(retention);
             return folded;
         }
-        match retention.sweep.step(&project.shelf)? {
+        match project.sweep(&mut retention.sweep)? {
             Some(dropped) => answer(retention.answer, Ok(dropped)),
             None => self.sweeps.push_front(retention),
         }

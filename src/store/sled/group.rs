@@ -122,9 +122,24 @@ impl Cut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        ids::{Sequence, TokenId},
-        token::{Stage, Token},
+    use std::sync::Arc;
+
+    use crate::{
+        domain::{
+            ids::{Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+            limits::{
+                LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, OWNER_BYTES_MAX, SUBMISSION_ID_MAX,
+                SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
+            },
+            seal::{Digest, RequestKey},
+            submission::{Said, Submission, Submissions, Told},
+            time::Timestamp,
+            token::{ClosedLease, Ending, Grant, Holder, Lease, Request, Stage, Started, Token},
+        },
+        store::{
+            record::{LineRecord, TokenRecord},
+            sled::{LARGEST_LINE, LARGEST_TOKEN},
+        },
     };
 
     #[test]
@@ -148,8 +163,85 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_records_that_the_domain_allows_fit() {
+        let (token, line) = (largest_token(), largest_line());
+        assert!(TokenRecord::from(&token).encoded_len() <= LARGEST_TOKEN);
+        assert!(LineRecord::from(&line).encoded_len() <= LARGEST_LINE);
+        let group = Group { tokens: vec![token; 512], lines: vec![line; 512], ..Group::default() };
+        let parts = Parts::cut(&group).unwrap();
+        assert!(parts.values.iter().all(|value| value.len() <= VALUE_MAX));
+    }
+
+    #[test]
     fn the_key_of_a_part_names_its_group_and_keeps_their_order() {
         assert_eq!(key_parts(&key(7, 3)), Some((7, 3)));
         assert!(key(7, 3) < key(7, 4) && key(7, 300) < key(8, 0) && key(255, 0) < key(256, 0));
+    }
+
+    const LATEST: Timestamp = Timestamp::from_millis(u64::MAX);
+
+    fn largest_grant() -> Grant {
+        let label = |at| (format!("{at:0LABEL_KEY_MAX$}"), "v".repeat(LABEL_VALUE_MAX));
+        Grant {
+            owner: Owner::parse(&"o".repeat(OWNER_BYTES_MAX)).unwrap(),
+            request: Some(largest_request()),
+            labels: (0..LABELS_MAX).map(label).collect(),
+        }
+    }
+
+    fn largest_request() -> Request {
+        let (id, key) = (RequestId(u128::MAX), RequestKey(u128::MAX));
+        Request { id, key, digest: Digest(u64::MAX) }
+    }
+
+    fn largest_submissions() -> Submissions {
+        let told = Some(Told { at: LATEST, said: Said::from_bits(0b111).unwrap() });
+        let submission = |number| Submission {
+            id: Some(SubmissionId::parse(&format!("{number:0SUBMISSION_ID_MAX$}")).unwrap()),
+            dated: told,
+            undated: told,
+        };
+        Submissions::restored((0..SUBMISSIONS_MAX).map(submission).collect())
+    }
+
+    fn largest_token() -> Token {
+        let url = "u".repeat(URL_BYTES_CEILING).into();
+        Token {
+            sequence: Sequence::MAX,
+            id: TokenId::parse(&"x".repeat(TOKEN_ID_BYTES_MAX)).unwrap(),
+            minted: LATEST,
+            revision: Revision(u64::MAX),
+            stage: Stage::Leased(Arc::new(Lease {
+                issued: LATEST,
+                deadline: LATEST,
+                expires: Some(LATEST),
+                started: Some(Started { at: LATEST, entry_ends: LATEST, session_ends: LATEST }),
+                submissions: largest_submissions(),
+                vanished: Some(LATEST),
+                replaces: Some(Sequence::MAX),
+                correlated: true,
+                holder: Holder::Caller { grant: largest_grant(), url },
+            })),
+        }
+    }
+
+    fn largest_line() -> ClosedLease {
+        ClosedLease {
+            sequence: Sequence::MAX,
+            revision: Revision(u64::MAX),
+            issued: LATEST,
+            deadline: LATEST,
+            started: Some(Started { at: LATEST, entry_ends: LATEST, session_ends: LATEST }),
+            submissions: largest_submissions(),
+            vanished: Some(LATEST),
+            closed: LATEST,
+            ending: Ending::Replaced,
+            link_dead: Some(LATEST),
+            replaces: Some(Sequence::MAX),
+            replaced_by: Some(Sequence::MAX),
+            correlated: true,
+            grant: Some(largest_grant()),
+            closer: Some(largest_request()),
+        }
     }
 }

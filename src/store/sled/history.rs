@@ -1,13 +1,15 @@
-//! Lines of history: where readers find them, how they are folded, and how they go.
+//! Lines of history: where readers find them, and how they are folded.
 //!
 //! Lines lie in blocks of neighbouring sequences. What was committed and is not folded yet is in
 //! memory, so that a reader sees it at once. Beside the blocks a [`SpanRecord`] for every stretch of
-//! 1,024 sequences says how many lines it has and when they closed: the look for recent requests at
-//! open and the sweep of old lines read those, and only the stretches that matter.
+//! 1,024 sequences says how many lines it has, when they closed and when they changed last: the look
+//! for recent requests at open, the sweep of old lines and a watcher who comes back read those, and
+//! only the stretches that matter.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error,
+    ops::{Bound, Range, RangeBounds},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,14 +21,12 @@ use crate::{
     domain::{
         ids::{Revision, Sequence},
         pool::Unfinished,
+        recall::Recall,
         time::Timestamp,
         token::ClosedLease,
     },
-    port::{LedgerError, PastRequest, Resumable},
-    store::{
-        past_requests,
-        record::{LineBlockRecord, LineRecord, SpanRecord},
-    },
+    port::{LedgerError, Resumable},
+    store::record::{LineBlockRecord, LineRecord, SpanRecord},
 };
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
@@ -42,6 +42,7 @@ struct View {
     trees: Option<Trees>,
     /// Committed and not in a block yet, by sequence.
     recent: BTreeMap<u64, LineRecord>,
+    resumable: Resumable,
 }
 
 #[derive(Clone)]
@@ -75,77 +76,110 @@ impl Shelf {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<ClosedLease>, LedgerError> {
-        let look = || -> Result<Vec<ClosedLease>, Fault> {
-            let (trees, recent) = {
-                let view = self.lock();
-                let recent = view.recent.range(from.get()..).take(limit);
-                (view.trees()?, recent.map(|(_, line)| line.clone()).collect::<Vec<_>>())
-            };
-            let mut found: BTreeMap<u64, LineRecord> = BTreeMap::new();
-            let first = (from.get() / LINES_PER_BLOCK).to_be_bytes();
-            for entry in trees.lines.range(first..) {
-                let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
-                found.extend(
-                    block
-                        .filter(|line| line.sequence >= from.get())
-                        .map(|line| (line.sequence, line)),
-                );
-                if found.len() >= limit {
-                    break;
-                }
-            }
-            for line in recent {
-                // Folded and changed again since we looked: the newest wins.
-                let newer =
-                    found.get(&line.sequence).is_none_or(|old| old.revision <= line.revision);
-                if newer {
-                    found.insert(line.sequence, line);
-                }
-            }
-            found.into_values().take(limit).map(|line| Ok(line.try_into()?)).collect()
+        let look = || {
+            let (trees, recent) = self.recent(from, |_| true, limit)?;
+            let mut found = BTreeMap::new();
+            let blocks = from.get() / LINES_PER_BLOCK..;
+            trees.collect(blocks, |line| line.sequence >= from.get(), limit, &mut found)?;
+            merged(found, recent, limit)
         };
         look().map_err(LedgerError::Unreadable)
     }
-}
 
-// What watchers ask.
-impl Shelf {
     pub(super) fn lines_of(
         &self,
         sequences: Vec<Sequence>,
     ) -> Result<Vec<ClosedLease>, LedgerError> {
-        let sequences: BTreeSet<_> = sequences.into_iter().collect();
-        let lines = sequences.into_iter().map(|sequence| self.line(sequence));
-        lines.filter_map(Result::transpose).collect()
+        let look = || -> Result<Vec<ClosedLease>, Fault> {
+            let mut wanted: BTreeSet<u64> =
+                sequences.iter().map(|sequence| sequence.get()).collect();
+            let (trees, mut found) = {
+                let view = self.lock();
+                let recent = wanted.iter().filter_map(|sequence| view.recent.get(sequence));
+                let recent = recent.map(|line| (line.sequence, line.clone()));
+                (view.trees()?, recent.collect::<BTreeMap<_, _>>())
+            };
+            wanted.retain(|sequence| !found.contains_key(sequence));
+            // Neighbours share a block, which is read once.
+            let mut blocks: Vec<u64> =
+                wanted.iter().map(|sequence| sequence / LINES_PER_BLOCK).collect();
+            blocks.dedup();
+            for block in blocks {
+                let lines = trees.block(block)?.into_iter();
+                let lines = lines.filter(|line| wanted.contains(&line.sequence));
+                found.extend(lines.map(|line| (line.sequence, line)));
+            }
+            found.into_values().map(|line| Ok(line.try_into()?)).collect()
+        };
+        look().map_err(LedgerError::Unreadable)
     }
 
+    /// Reads the stretches in which something changed, and no others.
     pub(super) fn lines_changed(
         &self,
         after: Revision,
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<ClosedLease>, LedgerError> {
-        let mut lines = self.lines(from, usize::MAX)?;
-        lines.retain(|line| line.revision > after);
-        lines.truncate(limit);
-        Ok(lines)
+        let changed = |line: &LineRecord| line.revision > after.0;
+        let wanted = |line: &LineRecord| changed(line) && line.sequence >= from.get();
+        let look = || {
+            let (trees, recent) = self.recent(from, changed, limit)?;
+            let mut found = BTreeMap::new();
+            let first = from.get() / LINES_PER_BLOCK;
+            for entry in trees.spans.range((first / BLOCKS_PER_SPAN).to_be_bytes()..) {
+                let (key, span) = entry?;
+                if SpanRecord::decode(&*span)?.changed_last.is_some_and(|last| last <= after.0) {
+                    continue;
+                }
+                let blocks = blocks_of(number(&key)?);
+                let blocks = blocks.start.max(first)..blocks.end;
+                trees.collect(blocks, wanted, limit, &mut found)?;
+                if found.len() >= limit {
+                    break;
+                }
+            }
+            merged(found, recent, limit)
+        };
+        look().map_err(LedgerError::Unreadable)
     }
 
     pub(super) fn resumable(&self) -> Resumable {
-        Resumable::default()
+        self.lock().resumable
+    }
+
+    /// The trees, and after them nothing is missed: the first lines of interest that are in no block
+    /// yet at this moment.
+    fn recent(
+        &self,
+        from: Sequence,
+        wanted: impl Fn(&LineRecord) -> bool,
+        limit: usize,
+    ) -> Result<(Trees, Vec<LineRecord>), Fault> {
+        let view = self.lock();
+        let recent = view.recent.range(from.get()..).map(|(_, line)| line);
+        let recent = recent.filter(|line| wanted(line)).take(limit).cloned().collect();
+        Ok((view.trees()?, recent))
     }
 }
 
 // What the committer does.
 impl Shelf {
     /// Gives readers the trees of an open database.
-    pub(super) fn attach(&self, trees: Trees) {
-        *self.lock() = View { trees: Some(trees), recent: BTreeMap::new() };
+    pub(super) fn attach(&self, trees: Trees, resumable: Resumable) {
+        *self.lock() = View { trees: Some(trees), recent: BTreeMap::new(), resumable };
     }
 
-    /// Takes the trees back before the database is closed.
+    /// Takes the trees back before the database is closed. Whoever has read just before still asks
+    /// whether that was everything.
     pub(super) fn detach(&self) {
-        *self.lock() = View::default();
+        let mut view = self.lock();
+        (view.trees, view.recent) = (None, BTreeMap::new());
+    }
+
+    /// From where on all changes are there.
+    pub(super) fn announce(&self, resumable: Resumable) {
+        self.lock().resumable = resumable;
     }
 
     pub(super) fn absorb(&self, lines: Vec<LineRecord>) {
@@ -180,7 +214,7 @@ impl Shelf {
         let before = lines.len();
         let mut span = trees.span(block / BLOCKS_PER_SPAN)?.unwrap_or(EMPTY_SPAN);
         for line in fresh {
-            span.widen(line.closed);
+            span.widen(&line);
             lines.insert(line.sequence, line);
         }
         // A fold that is done again after a crash counts its lines once too little; a sweep that comes
@@ -189,25 +223,22 @@ impl Shelf {
         trees.put_block(block, lines.into_values().collect())?;
         trees.put_span(block / BLOCKS_PER_SPAN, span)?;
         // Only this thread adds lines, so these are the ones that were just written.
-        self.lock().recent.retain(|sequence, _| !range.contains(sequence));
+        self.lock().recent.extract_if(range, |_, _| true).for_each(drop);
         Ok(())
     }
 
-    /// Requests of leases that closed at or after a moment, and those of which ARGOS may have more to
-    /// tell.
-    pub(super) fn remembered(
-        &self,
-        after: Timestamp,
-    ) -> Result<(Vec<PastRequest>, Vec<Unfinished>), Fault> {
+    /// Leases that closed at or after a moment, by their requests, and those of which ARGOS may have
+    /// more to tell.
+    pub(super) fn past(&self, after: Timestamp) -> Result<(Recall, Vec<Unfinished>), Fault> {
         let (trees, recent) = {
             let view = self.lock();
             (view.trees()?, view.recent.clone())
         };
-        let (mut requests, mut unfinished) = (Vec::new(), Vec::new());
+        let (mut past, mut unfinished) = (Recall::default(), Vec::new());
         let mut remember = |line: LineRecord| -> Result<(), Fault> {
             if line.closed >= after.as_millis() {
                 let line = line.try_into()?;
-                requests.extend(past_requests(&line));
+                past.remember(&line);
                 unfinished.extend(Unfinished::of(&line));
             }
             Ok(())
@@ -224,13 +255,11 @@ impl Shelf {
             }
         }
         recent.into_values().try_for_each(remember)?;
-        Ok((requests, unfinished))
+        Ok((past, unfinished))
     }
 
-    /// Begins to drop what closed before a moment, and the lowest sequences beyond `lines_max`. Only
-    /// lines in blocks are swept.
-    pub(super) fn sweep(&self, before: Timestamp, lines_max: u64) -> Sweep {
-        Sweep { before, lines_max, plan: None, dropped: 0 }
+    pub(super) fn trees(&self) -> Result<Trees, Fault> {
+        self.lock().trees()
     }
 
     fn lock(&self) -> MutexGuard<'_, View> {
@@ -238,66 +267,14 @@ impl Shelf {
     }
 }
 
-/// A sweep of old lines under way. Its steps are bounded, because commits wait for them.
-pub(super) struct Sweep {
-    before: Timestamp,
-    lines_max: u64,
-    plan: Option<Plan>,
-    dropped: u64,
-}
-
-struct Plan {
-    spans: VecDeque<u64>,
-    /// Lines to drop whatever their age, known once the old ones are gone.
-    excess: Option<u64>,
-}
-
-impl Sweep {
-    /// Goes one step on: `Some` with the number of lines that went once it is through.
-    pub(super) fn step(&mut self, shelf: &Shelf) -> Result<Option<u64>, Fault> {
-        let trees = shelf.lock().trees()?;
-        let Some(plan) = &mut self.plan else {
-            let old = trees.spans_where(|span| span.closed_first < self.before.as_millis())?;
-            self.plan = Some(Plan { spans: old, excess: None });
-            return Ok(None);
-        };
-        if let Some(span) = plan.spans.pop_front() {
-            let lines = trees.span_lines(span)?;
-            let total = lines.len();
-            let mut kept = lines;
-            match &mut plan.excess {
-                None => kept.retain(|line| line.closed >= self.before.as_millis()),
-                Some(excess) => {
-                    let surplus = usize::try_from(*excess).unwrap_or(usize::MAX).min(total);
-                    kept.drain(..surplus);
-                    *excess -= surplus as u64;
-                }
-            }
-            self.dropped += (total - kept.len()) as u64;
-            trees.replace_span(span, kept)?;
-            return Ok(None);
-        }
-        match plan.excess {
-            None => {
-                let mut total = 0;
-                let spans = trees.spans_where(|span| {
-                    total += span.lines;
-                    true
-                })?;
-                *plan = Plan { spans, excess: Some(total.saturating_sub(self.lines_max)) };
-                if plan.excess == Some(0) { Ok(Some(self.dropped)) } else { Ok(None) }
-            }
-            Some(_) => Ok(Some(self.dropped)),
-        }
-    }
-}
-
-const EMPTY_SPAN: SpanRecord = SpanRecord { lines: 0, closed_first: u64::MAX, closed_last: 0 };
+const EMPTY_SPAN: SpanRecord =
+    SpanRecord { lines: 0, closed_first: u64::MAX, closed_last: 0, changed_last: Some(0) };
 
 impl SpanRecord {
-    fn widen(&mut self, closed: u64) {
-        self.closed_first = self.closed_first.min(closed);
-        self.closed_last = self.closed_last.max(closed);
+    fn widen(&mut self, line: &LineRecord) {
+        self.closed_first = self.closed_first.min(line.closed);
+        self.closed_last = self.closed_last.max(line.closed);
+        self.changed_last = self.changed_last.map(|last| last.max(line.revision));
     }
 }
 
@@ -333,26 +310,44 @@ impl Trees {
         Ok(put(&self.spans, &span.to_be_bytes(), record.encode_to_vec())?)
     }
 
-    /// In sequence order.
-    fn span_lines(&self, span: u64) -> Result<Vec<LineRecord>, Fault> {
-        let range = span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN;
+    /// Adds the lines of interest from these blocks, until there are as many as wanted.
+    fn collect(
+        &self,
+        blocks: impl RangeBounds<u64>,
+        wanted: impl Fn(&LineRecord) -> bool,
+        limit: usize,
+        found: &mut BTreeMap<u64, LineRecord>,
+    ) -> Result<(), Fault> {
+        let key = |bound: Bound<&u64>| bound.map(|block| block.to_be_bytes());
+        for entry in self.lines.range((key(blocks.start_bound()), key(blocks.end_bound()))) {
+            if found.len() >= limit {
+                break;
+            }
+            let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
+            found.extend(block.filter(&wanted).map(|line| (line.sequence, line)));
+        }
+        Ok(())
+    }
+
+    /// In sequence order. Block by block and not as a range: sled counts the accesses to its pages and
+    /// looks into its cache for what to evict after thousands of them only, by when a range would have
+    /// read the whole history into memory.
+    pub(super) fn span_lines(&self, span: u64) -> Result<Vec<LineRecord>, Fault> {
         let mut lines = Vec::new();
-        for entry in self.lines.range(range.start.to_be_bytes()..range.end.to_be_bytes()) {
-            lines.extend(LineBlockRecord::decode(&*entry?.1)?.lines);
+        for block in blocks_of(span) {
+            lines.extend(self.block(block)?);
         }
         Ok(lines)
     }
 
     /// Puts what is left of a stretch in its place.
-    fn replace_span(&self, span: u64, kept: Vec<LineRecord>) -> Result<(), Fault> {
+    pub(super) fn replace_span(&self, span: u64, kept: Vec<LineRecord>) -> Result<(), Fault> {
         let mut record = EMPTY_SPAN;
-        let mut blocks: BTreeMap<u64, Vec<LineRecord>> = (span * BLOCKS_PER_SPAN
-            ..(span + 1) * BLOCKS_PER_SPAN)
-            .map(|block| (block, Vec::new()))
-            .collect();
+        let mut blocks: BTreeMap<u64, Vec<LineRecord>> =
+            blocks_of(span).map(|block| (block, Vec::new())).collect();
         for line in kept {
             record.lines += 1;
-            record.widen(line.closed);
+            record.widen(&line);
             blocks.entry(line.sequence / LINES_PER_BLOCK).or_default().push(line);
         }
         for (block, lines) in blocks {
@@ -365,7 +360,7 @@ impl Trees {
         self.put_span(span, record)
     }
 
-    fn spans_where(
+    pub(super) fn spans_where(
         &self,
         mut wanted: impl FnMut(&SpanRecord) -> bool,
     ) -> Result<VecDeque<u64>, Fault> {
@@ -378,6 +373,25 @@ impl Trees {
         }
         Ok(spans)
     }
+}
+
+/// What was found in blocks, and what is newer.
+fn merged(
+    mut found: BTreeMap<u64, LineRecord>,
+    recent: Vec<LineRecord>,
+    limit: usize,
+) -> Result<Vec<ClosedLease>, Fault> {
+    for line in recent {
+        // Folded and changed again since we looked: the newest wins.
+        if found.get(&line.sequence).is_none_or(|old| old.revision <= line.revision) {
+            found.insert(line.sequence, line);
+        }
+    }
+    found.into_values().take(limit).map(|line| Ok(line.try_into()?)).collect()
+}
+
+fn blocks_of(span: u64) -> Range<u64> {
+    span * BLOCKS_PER_SPAN..(span + 1) * BLOCKS_PER_SPAN
 }
 
 /// The number that a key of eight bytes is.

@@ -25,7 +25,7 @@ use crate::{
         time::Timestamp,
         token::Token,
     },
-    port::{LedgerError, Opened, Opening},
+    port::{LedgerError, Opened, Opening, Resumable},
     store::record::{
         FORMAT_VERSION, GroupRecord, HeadRecord, MarkRecord, OrderRecord, RecordError,
         TokenBlockRecord, TokenRecord, sequence,
@@ -79,7 +79,7 @@ impl Project {
             tokens: tree("tokens")?,
             orders: tree("orders")?,
         };
-        shelf.attach(history::Trees { lines: tree("lines")?, spans: tree("spans")? });
+        let history = history::Trees { lines: tree("lines")?, spans: tree("spans")? };
         let head = match trees.head.get(HEAD)? {
             Some(value) => HeadRecord::decode(&*value)?,
             None => HeadRecord::default(),
@@ -95,6 +95,7 @@ impl Project {
             owned: false,
             witness: None,
         };
+        project.shelf.attach(history, project.resumable());
         // A newer format is refused at open, by name; its groups are not for us to read.
         if project.head.format <= FORMAT_VERSION {
             project.replay()?;
@@ -122,11 +123,11 @@ impl Project {
         let identity = self.identity().map_err(|error| damaged(error.into()))?;
         let mut opened = self.read(opening.remember_after, identity).map_err(damaged)?;
 
-        self.head.epoch += 1;
         let mut mark = self.mark();
         let mut claim = Claim {
             ledger: opened.identity.id,
             boot,
+            epoch: self.head.epoch,
             revision: mark.revision,
             next: mark.next,
             granted: mark.granted,
@@ -136,6 +137,11 @@ impl Project {
         claim.next = found.next(&claim);
         mark.next = claim.next;
         self.head.mark = Some(mark);
+        claim.epoch = if fresh { 1 } else { found.epoch(&claim, opening.remember_after) };
+        self.head.epoch = claim.epoch;
+        if suspect_below.is_some() {
+            self.head.suspect_epoch = claim.epoch;
+        }
         self.put_head(self.head.folded)
             .map_err(io::Error::from)
             .and_then(|()| database.persist(settings))
@@ -143,6 +149,7 @@ impl Project {
         // After the head: a witness without a ledger would be taken for a ledger that was lost.
         let witness = Witness::begin(settings, &testimony, &claim, suspect_below);
         self.witness = Some(witness.map_err(unreadable)?);
+        self.shelf.announce(self.resumable());
         self.owned = true;
 
         let name = |number| sequence(number).map_err(|error| damaged(error.into()));
@@ -206,6 +213,10 @@ impl Project {
     pub(super) fn put_head(&mut self, folded: u64) -> sled::Result<()> {
         self.head.folded = folded;
         put(&self.trees.head, HEAD, self.head.encode_to_vec())
+    }
+
+    pub(super) fn resumable(&self) -> Resumable {
+        Resumable { epoch: self.head.suspect_epoch, revision: Revision(self.head.dropped) }
     }
 
     pub(super) fn last_group(&self) -> u64 {
@@ -356,7 +367,7 @@ impl Project {
         orders.sort_unstable_by_key(|order| order.id);
         let pauses = self.head.pauses.iter().cloned().map(TryInto::try_into);
         let mark = self.mark();
-        let (requests, unfinished) = self.shelf.remembered(remember_after)?;
+        let (past, unfinished) = self.shelf.past(remember_after)?;
         Ok(Opened {
             identity,
             epoch: self.head.epoch,
@@ -367,7 +378,7 @@ impl Project {
             tokens,
             orders,
             pauses: pauses.collect::<Result<_, RecordError>>()?,
-            requests,
+            past,
             unfinished,
             suspect_below: None,
         })

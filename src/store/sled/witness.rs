@@ -2,8 +2,8 @@
 //!
 //! sled can open an older past of itself without a word, and so can everybody who restores a backup.
 //! A token that is Ready there may have been shown (L1). The witness is a small file outside sled:
-//! which ledger, which start of the machine, the last revision, the first sequence never minted, and a
-//! bound on what was leased. The revision is written with every group and synced now and then; the
+//! which ledger, which start of the machine, the epoch, the last revision, the first sequence never
+//! minted, and a bound on what was leased. The revision is written with every group and synced now and then; the
 //! bound is synced *before* any lease passes it. Two slots are written in turn, so that one is whole.
 //!
 //! A suspicion is written down before it is told and stands until the first commit after it, which
@@ -19,12 +19,12 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{Settings, Step, directory};
-use crate::domain::ids::ProjectName;
+use crate::domain::{ids::ProjectName, time::Timestamp};
 
 const MAGIC: &[u8; 8] = b"argowit1";
 /// A sector each, so that a torn write spoils one slot only.
 const SLOT_BYTES: u64 = 512;
-const BODY: usize = 73;
+const BODY: usize = 81;
 const SEAL: usize = 8;
 /// Groups between two syncs, and the step by which `granted` runs ahead.
 const SYNC_EVERY: u32 = 256;
@@ -37,6 +37,8 @@ pub(super) struct Testimony {
     pub ledger: u128,
     /// The start of the machine in which it was written.
     pub boot: u128,
+    /// Of the opening that wrote it.
+    pub epoch: u64,
     /// The last group that was acknowledged.
     pub revision: u64,
     pub next: u64,
@@ -59,6 +61,7 @@ pub(super) enum Found {
 pub(super) struct Claim {
     pub ledger: u128,
     pub boot: u128,
+    pub epoch: u64,
     pub revision: u64,
     pub next: u64,
     pub granted: u64,
@@ -86,6 +89,16 @@ impl Found {
             }
             Self::Testimony(_) | Self::Nothing | Self::Illegible => claim.next,
         }
+    }
+
+    /// The epoch to begin: none that a lost past has had, because whoever watched that one may come
+    /// back. Without a witness its epochs are unknown, but fewer than the milliseconds of any clock.
+    pub(super) fn epoch(&self, claim: &Claim, moment: Timestamp) -> u64 {
+        let past = match self {
+            Self::Testimony(witness) if witness.ledger == claim.ledger => witness.epoch,
+            Self::Testimony(_) | Self::Nothing | Self::Illegible => moment.as_millis(),
+        };
+        past.max(claim.epoch) + 1
     }
 }
 
@@ -131,6 +144,7 @@ impl Witness {
         let said = Testimony {
             ledger: claim.ledger,
             boot: claim.boot,
+            epoch: claim.epoch,
             revision: suspect_below.map_or(claim.revision, |_| REVISION_OF_DOUBT),
             next: claim.next,
             granted: suspect_below.unwrap_or(claim.granted).max(claim.granted),
@@ -196,10 +210,11 @@ fn encode(count: u64, said: &Testimony) -> [u8; BODY + SEAL] {
     slot[8..16].copy_from_slice(&count.to_be_bytes());
     slot[16..32].copy_from_slice(&said.ledger.to_be_bytes());
     slot[32..48].copy_from_slice(&said.boot.to_be_bytes());
-    slot[48..56].copy_from_slice(&said.revision.to_be_bytes());
-    slot[56..64].copy_from_slice(&said.next.to_be_bytes());
-    slot[64..72].copy_from_slice(&said.granted.to_be_bytes());
-    slot[72] = u8::from(said.clean);
+    slot[48..56].copy_from_slice(&said.epoch.to_be_bytes());
+    slot[56..64].copy_from_slice(&said.revision.to_be_bytes());
+    slot[64..72].copy_from_slice(&said.next.to_be_bytes());
+    slot[72..80].copy_from_slice(&said.granted.to_be_bytes());
+    slot[80] = u8::from(said.clean);
     let seal = Sha256::digest(&slot[..BODY]);
     slot[BODY..].copy_from_slice(&seal[..SEAL]);
     slot
@@ -212,10 +227,11 @@ fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
     let testimony = Testimony {
         ledger: name(16)?,
         boot: name(32)?,
-        revision: number(48)?,
-        next: number(56)?,
-        granted: number(64)?,
-        clean: slot[72] != 0,
+        epoch: number(48)?,
+        revision: number(56)?,
+        next: number(64)?,
+        granted: number(72)?,
+        clean: slot[80] != 0,
     };
     whole.then_some((number(8)?, testimony))
 }
@@ -224,12 +240,25 @@ fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
 mod tests {
     use super::*;
 
-    const CLAIM: Claim = Claim { ledger: 1, boot: 1, revision: 10, next: 500, granted: 100 };
+    const CLAIM: Claim =
+        Claim { ledger: 1, boot: 1, epoch: 3, revision: 10, next: 500, granted: 100 };
 
     fn witness(dir: &Path, suspect_below: Option<u64>) -> (Settings, PathBuf, Witness) {
         let (settings, path) = (Settings::at(dir), dir.join("witness"));
         let witness = Witness::begin(&settings, &path, &CLAIM, suspect_below).unwrap();
         (settings, path, witness)
+    }
+
+    fn testimony() -> Testimony {
+        Testimony {
+            ledger: 1,
+            boot: 1,
+            epoch: 3,
+            revision: 10,
+            next: 500,
+            granted: 256,
+            clean: false,
+        }
     }
 
     fn found(path: &Path) -> Testimony {
@@ -264,8 +293,7 @@ mod tests {
 
     #[test]
     fn a_ledger_is_suspected_when_it_is_behind_or_nobody_can_vouch_for_it() {
-        let said =
-            Testimony { ledger: 1, boot: 1, revision: 10, next: 500, granted: 256, clean: false };
+        let said = testimony();
         let suspect = |said: Testimony| Found::Testimony(said).suspect_below(&CLAIM);
         assert_eq!(suspect(said), None, "a killed process");
         assert_eq!(suspect(Testimony { revision: 9, ..said }), None, "killed before the note");
@@ -277,6 +305,20 @@ mod tests {
         assert_eq!(ahead.next(&CLAIM), 700, "no sequence is minted twice");
         assert_eq!(Found::Nothing.suspect_below(&CLAIM), Some(500), "lost");
         assert_eq!(Found::Illegible.suspect_below(&CLAIM), Some(500), "illegible");
+    }
+
+    #[test]
+    fn no_epoch_of_a_lost_past_begins_again() {
+        let moment = Timestamp::from_millis(1_700_000_000_000);
+        let epoch = |found: Found| found.epoch(&CLAIM, moment);
+        let said = testimony();
+        assert_eq!(epoch(Found::Testimony(said)), 4);
+        assert_eq!(epoch(Found::Testimony(Testimony { epoch: 9, ..said })), 10, "an older past");
+        assert_eq!(epoch(Found::Testimony(Testimony { epoch: 2, ..said })), 4, "an older witness");
+        let of_another = Found::Testimony(Testimony { ledger: 2, ..said });
+        for nobody in [of_another, Found::Nothing, Found::Illegible] {
+            assert_eq!(epoch(nobody), 1_700_000_000_001);
+        }
     }
 
     #[test]

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use argospool::{
     domain::{
-        ids::{OrderId, Owner, RequestId, Revision, Sequence, TokenId},
+        ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+        limits::{
+            LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, SUBMISSION_ID_MAX, SUBMISSIONS_MAX,
+            URL_BYTES_CEILING,
+        },
         order::{Doubt, Order, OrderState},
         pause::{Activity, Pause},
         seal::{Digest, LedgerIdentity, RequestKey},
-        submission::Submissions,
+        submission::{Said, Submission, Submissions, Told},
         time::Timestamp,
         token::{
-            ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Started,
-            Token,
+            ClosedLease, Decision, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage,
+            Started, Token,
         },
     },
-    port::{Group, Ledger, PastRequest},
+    port::{Group, Ledger},
 };
 
 pub(crate) use argospool::port::Opening;
@@ -61,12 +65,18 @@ pub(crate) fn ready(number: u64) -> Token {
     token(number, Stage::Ready { since: at(number) })
 }
 
-fn open_lease(started: Option<Started>, holder: Holder) -> Lease {
+pub(crate) fn leased(number: u64) -> Token {
+    let url = format!("https://form.example/?token=ap-token-{number:08}");
+    let holder = Holder::Caller { grant: grant(number), url: url.into() };
+    token(number, Stage::Leased(Arc::new(lease(holder))))
+}
+
+fn lease(holder: Holder) -> Lease {
     Lease {
         issued: at(2),
         deadline: at(9),
         expires: None,
-        started,
+        started: None,
         submissions: Submissions::default(),
         vanished: None,
         replaces: None,
@@ -75,36 +85,34 @@ fn open_lease(started: Option<Started>, holder: Holder) -> Lease {
     }
 }
 
-pub(crate) fn leased(number: u64) -> Token {
-    let url = format!("https://form.example/?token=ap-token-{number:08}");
-    let holder = Holder::Caller { grant: grant(number), url: url.into() };
-    token(number, Stage::Leased(Arc::new(open_lease(None, holder))))
-}
-
-/// A lease with as much as a URL and its labels can carry.
+/// A lease with as much as a URL, its labels and its submissions can carry.
 pub(crate) fn large_lease(number: u64) -> Token {
-    let mut grant = grant(number);
-    for label in 0..16 {
-        grant.labels.insert(format!("{label:063}"), "v".repeat(63));
-    }
-    let holder = Holder::Caller { grant, url: "u".repeat(2_048).into() };
-    token(number, Stage::Leased(Arc::new(open_lease(None, holder))))
+    let url = "u".repeat(URL_BYTES_CEILING).into();
+    let lease = Lease {
+        expires: Some(at(8)),
+        started: Some(started()),
+        submissions: large_submissions(),
+        vanished: Some(at(7)),
+        replaces: Some(Sequence::new(number + 1)),
+        correlated: true,
+        ..lease(Holder::Caller { grant: large_grant(number), url })
+    };
+    token(number, Stage::Leased(Arc::new(lease)))
 }
 
 pub(crate) fn doomed(number: u64) -> Token {
-    let doom = Doom {
-        cause: DoomCause::LeaseClosed,
-        since: at(3),
-        not_before: at(4),
-        attempts: 5,
-        urgent: false,
-    };
-    token(number, Stage::Doomed(doom))
+    let doom = Doom::new(DoomCause::LeaseClosed, at(3), at(4));
+    token(number, Stage::Doomed(Doom { attempts: 5, urgent: true, ..doom }))
 }
 
 pub(crate) fn one_token_of_each_stage() -> Vec<Token> {
-    let started = Started { at: at(5), entry_ends: at(6), session_ends: at(7) };
-    let presumed = open_lease(Some(started), Holder::Presumed);
+    let presumed = Lease {
+        started: Some(started()),
+        submissions: told("submission-1", &[Decision::Pending]),
+        replaces: Some(Sequence::new(3)),
+        correlated: true,
+        ..lease(Holder::Presumed)
+    };
     let presumed = token(5, Stage::Leased(Arc::new(presumed)));
     vec![minted(1), ready(2), leased(3), doomed(4), presumed]
 }
@@ -137,31 +145,43 @@ pub(crate) fn line(number: u64, closed: u64) -> ClosedLease {
         issued: at(1),
         deadline: at(9),
         started: None,
+        submissions: told("submission-1", &[Decision::Approved]),
+        vanished: None,
         closed: at(closed),
         ending: Ending::Released,
-        submissions: Submissions::default(),
-        vanished: None,
         link_dead: None,
         replaces: None,
-        replaced_by: None,
-        correlated: false,
+        replaced_by: Some(Sequence::new(number + 1)),
+        correlated: true,
         grant: Some(grant(number)),
         closer: Some(request(u128::from(number) + (1 << 64))),
     }
 }
 
-pub(crate) fn requests_of(line: &ClosedLease) -> Vec<PastRequest> {
-    let created = line.grant.as_ref().and_then(|grant| grant.request);
-    [created, line.closer]
-        .into_iter()
-        .flatten()
-        .map(|Request { key, digest, .. }| PastRequest {
-            key,
-            digest,
-            sequence: line.sequence,
-            closed: line.closed,
-        })
-        .collect()
+/// A line as it was changed with a commit.
+pub(crate) fn changed(number: u64, closed: u64, revision: u64) -> ClosedLease {
+    ClosedLease { revision: Revision(revision), ..line(number, closed) }
+}
+
+/// A line with as much as its labels and its submissions can carry.
+pub(crate) fn large_line(number: u64, closed: u64) -> ClosedLease {
+    ClosedLease {
+        started: Some(started()),
+        submissions: large_submissions(),
+        vanished: Some(at(7)),
+        link_dead: Some(at(8)),
+        replaces: Some(Sequence::new(number + 1)),
+        grant: Some(large_grant(number)),
+        ..line(number, closed)
+    }
+}
+
+/// One submission about which these decisions were told, in no order.
+pub(crate) fn told(submission: &str, decisions: &[Decision]) -> Submissions {
+    let said = decisions.iter().map(|decision| Said::only(*decision)).reduce(Said::and);
+    let undated = said.map(|said| Told { at: at(6), said });
+    let id = Some(SubmissionId::parse(submission).unwrap());
+    Submissions::restored(vec![Submission { id, dated: None, undated }])
 }
 
 pub(crate) async fn opened_tokens(ledger: &mut dyn Ledger) -> Vec<Token> {
@@ -189,7 +209,7 @@ pub(crate) fn a_step_of_life(revision: u64, dice: &mut Dice) -> Group {
             1 => step.tokens.push(ready(number)),
             2 => step.tokens.push(leased(number)),
             3 => step.tokens.push(doomed(number)),
-            4 => step.lines.push(line(number, revision)),
+            4 => step.lines.push(changed(number, revision, revision)),
             _ if !step.tokens.iter().any(|token| token.sequence.get() == number) => {
                 step.tokens_gone.push(Sequence::new(number));
             }
@@ -207,6 +227,25 @@ pub(crate) fn a_step_of_life(revision: u64, dice: &mut Dice) -> Group {
     step
 }
 
+fn started() -> Started {
+    Started { at: at(5), entry_ends: at(6), session_ends: at(7) }
+}
+
+fn large_submissions() -> Submissions {
+    let told = Some(Told { at: at(u64::MAX), said: Said::only(Decision::Approved) });
+    let submission = |number| Submission {
+        id: Some(SubmissionId::parse(&format!("{number:0SUBMISSION_ID_MAX$}")).unwrap()),
+        dated: told,
+        undated: told,
+    };
+    Submissions::restored((0..SUBMISSIONS_MAX).map(submission).collect())
+}
+
+fn large_grant(number: u64) -> Grant {
+    let label = |label| (format!("{label:0LABEL_KEY_MAX$}"), "v".repeat(LABEL_VALUE_MAX));
+    Grant { labels: (0..LABELS_MAX).map(label).collect(), ..grant(number) }
+}
+
 fn grant(number: u64) -> Grant {
     Grant {
         owner: Owner::parse("token:kyc_web").unwrap(),
@@ -216,5 +255,7 @@ fn grant(number: u64) -> Grant {
 }
 
 fn request(number: u128) -> Request {
-    Request { id: RequestId(number), key: RequestKey(!number), digest: Digest(number as u64) }
+    // Evenly spread, as keyed hashes are.
+    let key = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    Request { id: RequestId(number), key: RequestKey(key), digest: Digest(number as u64) }
 }

@@ -210,10 +210,14 @@ async fn a_closed_volume_refuses_everything() {
     let place = Directory::new();
     let mut ledger = place.sled();
     ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { lines: vec![line(1, 1)], ..group(1) }).await.unwrap();
+    ledger.retain(at(0), 0).await.unwrap();
     place.volume().close();
-    let refused = ledger.commit(Group { tokens: vec![ready(1)], ..group(1) }).await;
+    let refused = ledger.commit(Group { tokens: vec![ready(1)], ..group(2) }).await;
     assert!(matches!(refused, Err(LedgerError::Refused(_))));
     assert!(ledger.reader().line(Sequence::ZERO).await.is_err());
+    let resumable = ledger.reader().resumable();
+    assert_eq!(resumable.revision, Revision(1), "whoever has read just before asks after it");
 }
 
 #[tokio::test]
@@ -224,7 +228,7 @@ async fn no_page_ever_becomes_a_file_under_blobs() {
     for revision in 1..=40 {
         let first = revision * 256 % 5_000;
         let tokens: Vec<_> = (first..first + 256).map(large_lease).collect();
-        let lines = (first..first + 256).map(|number| line(number, revision)).collect();
+        let lines = (first..first + 256).map(|number| large_line(number, revision)).collect();
         ledger.commit(Group { tokens, lines, ..group(revision) }).await.unwrap();
         assert_eq!(fs::read_dir(place.data().join("ledger/blobs")).unwrap().count(), 0);
     }

@@ -342,3 +342,13 @@ fn a_fact_about_a_token_of_ours_that_was_forgotten_is_too_late() {
     let command = Command::Fact { sequence: told.sequence, fact, line: None };
     assert!(matches!(desk.tell(&command), Ok(Reply::Fact(Heard::TooLate))));
 }
+
+/// ARGOS's clock, or a person's device, may say anything.
+#[test]
+fn no_first_use_is_earlier_than_the_link() {
+    let (mut desk, told) = leased();
+    let issued = desk.now;
+    desk.wait(60);
+    desk.fact_at(told.sequence, FactKind::Started, Timestamp::from_millis(1_600_000_000_000));
+    assert_eq!(open(&desk, told.sequence).started.unwrap().at, issued);
+}

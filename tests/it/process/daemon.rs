@@ -232,6 +232,11 @@ impl Daemon {
         &self.grpc
     }
 
+    /// Where it serves HTTP: host and port.
+    pub fn http_address(&self) -> &str {
+        &self.http
+    }
+
     pub fn channel(&self) -> Channel {
         Endpoint::from_shared(self.grpc.clone()).unwrap().connect_lazy()
     }

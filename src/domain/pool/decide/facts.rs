@@ -51,7 +51,7 @@ impl Pool {
         now: Timestamp,
     ) -> Vec<Event> {
         let told = Lease {
-            started: self.first_use(lease.started, fact),
+            started: self.first_use(lease.started, fact, lease.issued),
             submissions: lease.submissions.with(fact),
             expires: earlier(lease.expires, expiry(fact)),
             ..lease.clone()
@@ -89,7 +89,7 @@ impl Pool {
 
     fn fact_of_closed(&self, line: &ClosedLease, doom: Option<&Doom>, fact: &Fact) -> Vec<Event> {
         let mut merged = line.clone();
-        merged.started = self.first_use(line.started, fact);
+        merged.started = self.first_use(line.started, fact, line.issued);
         merged.submissions = line.submissions.with(fact);
         merged.link_dead = earlier(line.link_dead, expiry(fact));
         if let Some(started) = merged.started {
@@ -115,13 +115,20 @@ impl Pool {
         [late].into_iter().chain(later).collect()
     }
 
-    /// A sign of use never moves the first use to a later time, and the door never opens again.
-    fn first_use(&self, known: Option<Started>, fact: &Fact) -> Option<Started> {
+    /// A sign of use never moves the first use to a later time, nor before the link was there, and the
+    /// door never opens again.
+    fn first_use(
+        &self,
+        known: Option<Started>,
+        fact: &Fact,
+        issued: Timestamp,
+    ) -> Option<Started> {
         if !is_use(fact) {
             return known;
         }
-        let at = known.map_or(fact.at, |known| known.at.min(fact.at));
-        let exhausted = (fact.kind == FactKind::Exhausted).then_some(fact.at);
+        let told = fact.at.max(issued);
+        let at = known.map_or(told, |known| known.at.min(told));
+        let exhausted = (fact.kind == FactKind::Exhausted).then_some(told);
         let ends = [known.map(|known| known.entry_ends), exhausted];
         let entry_ends = at.plus(self.policy.entry_window);
         Some(Started {

@@ -169,6 +169,105 @@ async fn a_restored_past_is_suspected_until_the_first_commit_after_it() {
 }
 
 #[tokio::test]
+async fn nobody_goes_on_watching_from_a_past_that_was_lost() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    assert_eq!(place.sled().reader().resumable().epoch, 0);
+    place.stop();
+    let past = place.torn_away();
+    place.start();
+    let mut lost = 0;
+    for _ in 0..4 {
+        lived(&mut place, 5).await;
+        lost = place.sled().open(opening()).await.unwrap().epoch;
+    }
+    place.stop();
+    fs::remove_dir_all(place.data().join("ledger")).unwrap();
+    copy(&past.data().join("ledger"), &place.data().join("ledger"));
+
+    let suspect = place.opened().await.unwrap();
+    assert!(suspect.suspect_below.is_some());
+    assert!(suspect.epoch > lost, "epoch {} was one of the lost past", suspect.epoch);
+    assert_eq!(place.sled().reader().resumable().epoch, suspect.epoch);
+    // Nothing was done about it: it is suspected again.
+    let again = place.opened().await.unwrap().epoch;
+    assert_eq!(place.sled().reader().resumable().epoch, again);
+    lived(&mut place, 30).await;
+    let last = place.sled().reader().resumable().epoch;
+    for _ in 0..2 {
+        let opened = place.opened().await.unwrap();
+        assert_eq!(opened.suspect_below, None);
+        let told = place.sled().reader().resumable().epoch;
+        assert!(told == last && told < opened.epoch, "positions since are good: {told}");
+    }
+}
+
+#[tokio::test]
+async fn epochs_without_a_witness_go_on_from_the_clock() {
+    let mut place = Directory::new();
+    lived(&mut place, 3).await;
+    place.stop();
+    fs::remove_file(place.data().join("witness/default")).unwrap();
+    place.start();
+    let opening = Opening { remember_after: at(1_700_000_000_000), ..opening() };
+    let epoch = place.sled().open(opening).await.unwrap().epoch;
+    assert_eq!(epoch, 1_700_000_000_001);
+    assert_eq!(place.sled().reader().resumable().epoch, epoch);
+    assert!(place.opened().await.unwrap().epoch > epoch);
+}
+
+/// 4,096 lines in four stretches, in blocks, of which the last ones changed last. Ends with the
+/// process.
+async fn stretches(place: &mut Directory) {
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    let lines = (0..4_096).map(|number| changed(number, number, 1 + number / 1_024)).collect();
+    ledger.commit(Group { lines, ..group(4) }).await.unwrap();
+    ledger.retain(at(0), u64::MAX).await.unwrap();
+    drop(ledger);
+    place.stop();
+}
+
+#[tokio::test]
+async fn whoever_comes_back_makes_it_read_only_what_changed_since() {
+    let mut place = Directory::new();
+    stretches(&mut place).await;
+    meddle(&place, "lines", |lines| {
+        let first = lines.iter().keys().next().unwrap().unwrap();
+        lines.insert(first, &[0xff; 8]).unwrap();
+    });
+    place.start();
+    let mut ledger = place.sled();
+    ledger.open(Opening { remember_after: at(4_000), ..opening() }).await.unwrap();
+    let reader = ledger.reader();
+    let changes = |after| reader.lines_changed(Revision(after), Sequence::ZERO, 5_000);
+    assert_eq!(changes(1).await.unwrap().len(), 3 * 1_024);
+    assert_eq!(changes(4).await.unwrap(), []);
+    assert!(matches!(changes(0).await, Err(LedgerError::Unreadable(_))));
+}
+
+#[tokio::test]
+async fn a_stretch_that_does_not_say_when_it_changed_is_read() {
+    let mut place = Directory::new();
+    stretches(&mut place).await;
+    meddle(&place, "spans", |spans| {
+        for entry in spans {
+            let (key, mut span) = entry.unwrap();
+            // The last field is the one that is new: its tag and a number of one byte.
+            assert_eq!(span[span.len() - 2], 4 << 3);
+            span = span[..span.len() - 2].into();
+            spans.insert(key, span).unwrap();
+        }
+    });
+    place.start();
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    let reader = ledger.reader();
+    let changes = reader.lines_changed(Revision(3), Sequence::ZERO, 5_000).await.unwrap();
+    assert_eq!(changes.len(), 1_024);
+}
+
+#[tokio::test]
 async fn after_a_lost_power_supply_what_may_have_been_shown_is_suspected() {
     let mut place = Directory::new();
     lived(&mut place, 3).await;
