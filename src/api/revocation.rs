@@ -17,7 +17,7 @@ use crate::{
         fault::Reason,
         ids::{Owner, Sequence},
     },
-    engine::{LeaseView, Which},
+    engine::{LeaseView, Rejection, Which},
 };
 
 /// Leases that are looked at in one step of a bulk revocation.
@@ -180,9 +180,6 @@ async fn successor(visit: &Visit<'_>, sequence: Sequence) -> Result<Option<Seque
 }
 
 /// The same words for a lease that is another's, and one that never was (P2).
-fn about_lease(rejection: crate::engine::Rejection) -> Failure {
-    match rejection.reason {
-        Reason::LeaseNotFound => lease_not_found(),
-        _ => rejection.into(),
-    }
+fn about_lease(rejection: Rejection) -> Failure {
+    if rejection.reason == Reason::LeaseNotFound { lease_not_found() } else { rejection.into() }
 }

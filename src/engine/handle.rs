@@ -63,30 +63,17 @@ pub struct Page<T> {
 /// Talks to one project's engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    project: ProjectName,
-    seal: Arc<Seal>,
-    policy: Arc<Policy>,
+    pub(super) project: ProjectName,
+    pub(super) seal: Arc<Seal>,
+    pub(super) policy: Arc<Policy>,
     pub(super) reader: Arc<dyn Reader>,
-    calls: mpsc::Sender<Call>,
-    notes: mpsc::Sender<Note>,
-    vitals: Arc<Vitals>,
+    pub(super) calls: mpsc::Sender<Call>,
+    pub(super) notes: mpsc::Sender<Note>,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) audience: Audience,
 }
 
 impl Handle {
-    pub(super) fn new(
-        project: ProjectName,
-        seal: Arc<Seal>,
-        policy: Arc<Policy>,
-        reader: Arc<dyn Reader>,
-        calls: mpsc::Sender<Call>,
-        notes: mpsc::Sender<Note>,
-        vitals: Arc<Vitals>,
-        audience: Audience,
-    ) -> Self {
-        Self { project, seal, policy, reader, calls, notes, vitals, audience }
-    }
-
     pub fn project(&self) -> &ProjectName {
         &self.project
     }

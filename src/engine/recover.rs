@@ -51,16 +51,16 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     let (calls_in, calls, notes_in, notes) = Engine::lanes();
     let vitals = Arc::new(Vitals::default());
     let herald = Herald::new(pool.revision());
-    let handle = Handle::new(
-        project.clone(),
-        Arc::new(pool.seal().clone()),
-        Arc::new(policy.clone()),
-        ledger.reader(),
-        calls_in,
-        notes_in.clone(),
-        vitals.clone(),
-        herald.audience(),
-    );
+    let handle = Handle {
+        project: project.clone(),
+        seal: Arc::new(pool.seal().clone()),
+        policy: Arc::new(policy.clone()),
+        reader: ledger.reader(),
+        calls: calls_in,
+        notes: notes_in.clone(),
+        vitals: vitals.clone(),
+        audience: herald.audience(),
+    };
     let mut engine = Engine {
         project,
         opening,

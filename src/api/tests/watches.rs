@@ -38,10 +38,8 @@ impl Reader {
     }
 
     async fn lease(&mut self) -> Lease {
-        match self.next().await {
-            Event::Lease(lease) => lease,
-            other => panic!("no lease: {other:?}"),
-        }
+        let Event::Lease(lease) = self.next().await else { panic!("something else is told") };
+        lease
     }
 
     /// Every lease that is told before everything is.
@@ -51,7 +49,7 @@ impl Reader {
             match self.next().await {
                 Event::Lease(lease) => leases.push(lease),
                 Event::Synced(_) => return leases,
-                other => panic!("{other:?}"),
+                Event::Heartbeat(_) | Event::Lagged(_) => panic!("it is not in sync yet"),
             }
         }
     }
@@ -308,6 +306,8 @@ async fn a_watcher_that_is_cut_off_again_and_again_misses_no_lease() {
     let stand = Stand::ready().await;
     let channel = stand.serve(Access::default()).await;
     let mut pool = Pool::new(channel.clone());
+    let mut reader = watch(&mut pool, from("")).await;
+    assert!(reader.until_synced().await.is_empty());
     let world = {
         let mut pool = pool.clone();
         let argos = stand.handle("default").clone();
@@ -330,7 +330,7 @@ async fn a_watcher_that_is_cut_off_again_and_again_misses_no_lease() {
         })
     };
     let mut known: BTreeMap<String, Lease> = BTreeMap::new();
-    let (mut token, mut cuts) = (String::new(), 0_usize);
+    let (mut token, mut cuts) = (reader.token, 0_usize);
     loop {
         let over = world.is_finished();
         let mut reader = watch(&mut pool, from(&token)).await;

@@ -93,8 +93,10 @@ async fn something(bench: &Bench, faults: &Faults, dice: &mut Dice, tokens: &mut
         tokens[at].clone()
     };
     if tokens.is_empty() || dice.roll(3) == 0 {
-        if let Ok(view) = bench.lease("uid:1", None).await {
-            tokens.push(view);
+        match bench.lease("uid:1", None).await {
+            Ok(view) => tokens.push(view),
+            // The ledger is read again, or nothing is ready.
+            Err(_) => tokio::time::sleep(SILENCE).await,
         }
         return;
     }
@@ -102,20 +104,20 @@ async fn something(bench: &Bench, faults: &Faults, dice: &mut Dice, tokens: &mut
     let LeaseView::Open { sequence, token, lease } = &view else { return };
     let owner = Some(Owner::parse("uid:1").unwrap());
     let heard = |kind| report(token, kind, lease.issued);
-    match dice.roll(8) {
-        0 => drop(bench.handle.release(*sequence, owner, None).await),
-        1 => drop(bench.handle.revoke(*sequence, owner, None).await),
-        2 => {
+    match dice.roll(24) {
+        0..3 => drop(bench.handle.release(*sequence, owner, None).await),
+        3..6 => drop(bench.handle.revoke(*sequence, owner, None).await),
+        6..9 => {
             let ttl = Duration::from_secs(600);
             if let Ok((next, _)) = bench.handle.replace(*sequence, owner, None, ttl, NO_WAIT).await
             {
                 tokens.push(next);
             }
         }
-        3 => drop(bench.handle.report(heard(FactKind::Started)).await),
-        4 => drop(bench.handle.report(heard(FactKind::Decided(Decision::Pending))).await),
-        5 => drop(bench.handle.report(heard(FactKind::Decided(Decision::Approved))).await),
-        6 => faults.lose_answer(),
+        9..14 => drop(bench.handle.report(heard(FactKind::Started)).await),
+        14..18 => drop(bench.handle.report(heard(FactKind::Decided(Decision::Pending))).await),
+        18..22 => drop(bench.handle.report(heard(FactKind::Decided(Decision::Approved))).await),
+        22 => faults.lose_answer(),
         _ => faults.refuse_commit(),
     }
 }
@@ -129,7 +131,7 @@ async fn a_watcher_that_is_cut_off_anywhere_misses_no_lease() {
         let bench = Bench::start(policy(500, 100), ledger).await;
         bench.filled().await;
         let (mut knowledge, mut tokens) = (Knowledge::default(), Vec::new());
-        let mut watcher = bench.handle.watch(None).await.unwrap();
+        let mut watcher = synced(&bench.handle, None).await;
         for _ in 0..300 {
             match dice.roll(4) {
                 0 => {
@@ -155,6 +157,8 @@ async fn a_watcher_that_is_cut_off_anywhere_misses_no_lease() {
                     Ok(Told::Lease(view)) => knowledge.learn(&view),
                     Ok(Told::Synced) => (),
                     Ok(Told::Lagged) | Err(_) => {
+                        // While the ledger is read again.
+                        tokio::time::sleep(SILENCE).await;
                         if let Ok(again) = bench.handle.watch(watcher.position()).await {
                             watcher = again;
                         }
@@ -170,6 +174,23 @@ async fn a_watcher_that_is_cut_off_anywhere_misses_no_lease() {
         assert!(knowledge.0.len() > 30, "seed {seed}: {}", knowledge.0.len());
         bench.crash().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_cut_off_within_a_commit_is_told_all_of_it_again() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let mut watcher = synced(&bench.handle, None).await;
+    let wanted = (0..3).map(|_| wish(&bench.handle, "uid:1", None)).collect();
+    let batch = bench.handle.lease(wanted, NO_WAIT).await.unwrap();
+    let sequences: Vec<_> = batch.iter().map(LeaseView::sequence).collect();
+    for told_before in 0..3 {
+        let mut again = bench.handle.watch(watcher.position()).await.unwrap();
+        assert_eq!(leases(&told(&mut again).await), sequences, "after {told_before}");
+        assert!(matches!(watcher.next().await, Ok(Told::Lease(_))));
+    }
+    let mut again = bench.handle.watch(watcher.position()).await.unwrap();
+    assert!(leases(&told(&mut again).await).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
