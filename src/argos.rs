@@ -1,7 +1,8 @@
 //! ARGOS, seen from here: what we say to it, what its answers mean, how often it may be called.
 //!
-//! - [`wire`] knows the words of the token calls, and reads answers tolerantly: every field of an
-//!   answer may be missing (contract 1).
+//! - [`wire`] knows the words of the calls, and reads answers tolerantly: every field of an answer may
+//!   be missing (contract 1 and 7).
+//! - [`statement`] reads what is said about a submission; the receiver of webhooks reads with it too.
 //! - [`judge`] gives every way a call can end one of three meanings. It is a pure table.
 //! - [`pace`] decides whether a call may leave: budget, shares, back-off, circuit. It is pure too.
 //! - [`transport`] sends a call once: a copy of a registration that arrives late could re-arm a token
@@ -15,6 +16,7 @@
 pub mod client;
 pub mod judge;
 pub mod pace;
+pub mod statement;
 pub mod transport;
 pub mod wire;
 

@@ -16,6 +16,7 @@ pub mod order;
 pub mod paging;
 pub mod pause;
 pub mod pool;
+pub mod recall;
 pub mod refill;
 pub mod seal;
 pub mod secret;

@@ -12,7 +12,8 @@ use crate::domain::{
     paging::{Cursor, Days},
     pause::{Activity, Pause},
     pool::{Event, Unfinished},
-    seal::{Digest, LedgerIdentity, RequestKey},
+    recall::Recall,
+    seal::LedgerIdentity,
     submission::Report,
     time::Timestamp,
     token::{ClosedLease, Token},
@@ -120,23 +121,14 @@ pub struct Opened {
     pub tokens: Vec<Token>,
     pub orders: Vec<Order>,
     pub pauses: Vec<(Activity, Pause)>,
-    /// Requests of closed leases: those that created them and those that closed them.
-    pub requests: Vec<PastRequest>,
+    /// Closed leases, by the requests that created them and those that closed them.
+    pub past: Recall,
     /// Closed leases about which ARGOS may have more to tell.
     pub unfinished: Vec<Unfinished>,
     /// Set when the ledger may be an older past of itself: tokens below this sequence may have been
     /// shown (L1). It is told at every `open` until one commit succeeded, which must therefore hold
     /// everything that is done about it.
     pub suspect_below: Option<Sequence>,
-}
-
-/// A request whose lease has closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PastRequest {
-    pub key: RequestKey,
-    pub digest: Digest,
-    pub sequence: Sequence,
-    pub closed: Timestamp,
 }
 
 /// One commit: everything that changed since the last one.

@@ -6,16 +6,19 @@
 //!
 //! Where the contract leaves a question open, the simulator does what hurts the daemon most if it
 //! relies on luck: registering a used id arms it anew, and a token that two people hold lets both in.
-//! Sealed links are read (contract 5.1, ECB); secure data transfer, which seals the bodies of REST calls
-//! and webhooks, is not simulated.
+//! Sealed links are read and webhooks can be sealed (contract 5.1, ECB); the bodies of REST calls are
+//! always plain.
 
 mod control;
+mod crowd;
 mod delivery;
 mod faults;
 mod liveform;
 mod page;
 mod pool;
 mod project;
+mod record;
+mod rules;
 mod sealed;
 mod server;
 mod submissions;
@@ -43,12 +46,18 @@ use tokio_util::{
 
 pub use self::{
     control::{Command, ControlError, Visit},
+    crowd::{Crowd, CrowdReport, Plan, Played},
     faults::{Effect, Fault, FaultBody, Operation, Script, Times},
     liveform::{Decision, ENTRY, Refusal, SESSION},
-    project::{Expiration, Overflow, ProjectOptions},
+    project::ProjectOptions,
+    record::{SubmissionRecord, TokenRecord, TokenState},
+    rules::{
+        Expiration, ExpiredShape, ListName, Overflow, RuleChange, SubmissionOrder, TimestampShape,
+        TokenPlace, VolumeDeletion,
+    },
     submissions::{Person, Status},
     visitor::{Lost, Shown, Visitor},
-    webhooks::{Delivery, WebhookSettings},
+    webhooks::{Delivery, Flavour, TokenKey, WebhookSettings},
     wire::{ApiRequest, Exchange, Millis, Reply},
     witness::Counters,
     world::World,
@@ -110,6 +119,8 @@ impl Simulator {
         let world = World::new(projects, latency, born.0);
         let shared = Arc::new(Shared::new(world, postman, born, stop.clone()));
         round.start(&delivery::client()?, &shared, &stop, &tasks);
+        let (clock, end) = (Arc::clone(&shared), stop.clone());
+        tasks.spawn(async move { end.run_until_cancelled(clock.tick()).await });
         let serve = axum::serve(listener, router(Arc::clone(&shared)))
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
@@ -147,7 +158,29 @@ impl Simulator {
     ///
     /// When the command names what is not there, or the Liveform refuses.
     pub fn control(&self, command: Command) -> Result<Value, ControlError> {
-        self.shared.with(|world, wall| world.control(wall, command))
+        self.shared.control(command)
+    }
+
+    /// The same as `POST /_sim/crowd`. It works on the thread of the caller until everybody is through;
+    /// calls and webhooks of others go on meanwhile if the runtime has another thread.
+    pub fn crowd(&self, crowd: &Crowd) -> CrowdReport {
+        self.shared.crowd(crowd)
+    }
+
+    /// What became of every token that a caller registered, in the order of registration; `None` when
+    /// there is no such project. It is read a thousand at a time, and what happens in between shows
+    /// in the later ones.
+    pub fn record(&self, pid: &str) -> Option<Vec<TokenRecord>> {
+        let mut all = Vec::new();
+        loop {
+            let (page, total) = self.shared.with(|world, wall| {
+                world.record(wall, Some(pid), all.len(), control::STATE_PAGE)
+            })?;
+            all.extend(page);
+            if all.len() >= total {
+                return Some(all);
+            }
+        }
     }
 
     /// The same as `GET /_sim/state?pid=…&offset=…`.

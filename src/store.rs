@@ -7,17 +7,3 @@
 pub mod memory;
 mod record;
 pub mod sled;
-
-use crate::{domain::token::ClosedLease, port::PastRequest};
-
-/// The requests that a closed lease is remembered by: the one that created it, and the one that
-/// closed it.
-fn past_requests(line: &ClosedLease) -> impl Iterator<Item = PastRequest> {
-    let created = line.grant.as_ref().and_then(|grant| grant.request);
-    created.into_iter().chain(line.closer).map(|request| PastRequest {
-        key: request.key,
-        digest: request.digest,
-        sequence: line.sequence,
-        closed: line.closed,
-    })
-}

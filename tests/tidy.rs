@@ -22,7 +22,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("supply", &["domain", "port", "argos"]),
     ("telemetry", &["domain", "port", "engine"]),
     ("api", &["domain", "port", "engine", "telemetry"]),
-    ("http", &["domain", "port", "engine", "telemetry"]),
+    // A webhook and an answer say the same about a submission in the same words.
+    ("http", &["domain", "port", "engine", "telemetry", "argos"]),
     ("jobs", &["engine"]),
     ("config", &["domain"]),
     ("task", &[]),

@@ -18,7 +18,10 @@ use super::{
     judge::{self, Answer, Exchange},
     pace::{Allowance, Impression, Moment, Pace, PacePolicy, pause_of},
     transport::{self, BrokenOff, Call, Transport, UnusableOptions},
-    wire::{self, Entry, Operation, Page},
+    wire::{
+        self, Entry, Operation, Page,
+        submissions::{SubmissionList, submission_query, submissions_query},
+    },
 };
 use crate::{
     domain::{
@@ -31,8 +34,8 @@ use crate::{
         time::Timestamp,
     },
     port::{
-        Clock, DoubtfulCause, Hold, Listing, Outcome, Pending, Purpose, Refused, RefusedCause,
-        Registered, SubmissionsPage, Supplier, SupplierHealth,
+        Clock, Doubtful, DoubtfulCause, Hold, Listing, Outcome, Pending, Purpose, Refused,
+        RefusedCause, Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
 };
 
@@ -173,6 +176,17 @@ impl Argos {
         self.call(Call::asking(Operation::List, query), judge::list).await
     }
 
+    /// One page of the submissions that were created on these days, the first one without a cursor.
+    pub async fn submission_list(
+        &self,
+        days: Days,
+        cursor: Option<Cursor>,
+    ) -> Outcome<SubmissionList> {
+        let query = submissions_query(days, cursor.as_ref());
+        let call = Call::asking(Operation::ListSubmissions, query);
+        self.call(call, |exchange| judge::submissions(exchange, self.clock.now())).await
+    }
+
     /// A call that carries ids. None, or more than ARGOS takes, is turned down here (U1).
     async fn send_batch<T>(
         &self,
@@ -226,19 +240,20 @@ impl Argos {
             Err(BrokenOff::Unanswered) => Exchange::Unanswered,
         });
 
-        self.learn(&outcome, wall);
-        if Impression::of(&outcome) == Impression::KeyRefused {
+        let impression = impression(operation, &outcome);
+        self.learn(&outcome, impression, wall);
+        if impression == Impression::KeyRefused {
             self.read_key_again(&key);
         }
         self.observer.called(operation, label(&outcome), took);
         outcome
     }
 
-    fn learn<T>(&self, outcome: &Outcome<T>, wall: Timestamp) {
+    fn learn<T>(&self, outcome: &Outcome<T>, impression: Impression, wall: Timestamp) {
         let now = self.clock.now();
         let mut state = self.lock();
         let State { pace, entropy, .. } = &mut *state;
-        pace.hear(Impression::of(outcome), pause_of(outcome), now, entropy.as_mut());
+        pace.hear(impression, pause_of(outcome), now, entropy.as_mut());
         if let Outcome::Settled(_) = outcome {
             state.last_success = Some(wall);
         }
@@ -315,17 +330,24 @@ impl Supplier for Argos {
 
     fn submissions(
         &self,
-        _days: Days,
-        _cursor: Option<Cursor>,
+        days: Days,
+        cursor: Option<Cursor>,
     ) -> Pending<'_, Outcome<SubmissionsPage>> {
-        Box::pin(async {
-            Outcome::Refused(Refused { cause: RefusedCause::NotSent, retry_after: None })
+        Box::pin(async move {
+            match self.submission_list(days, cursor).await {
+                Outcome::Settled(SubmissionList { reports, next, .. }) => {
+                    Outcome::Settled(SubmissionsPage { reports, next })
+                }
+                Outcome::Refused(refused) => Outcome::Refused(refused),
+                Outcome::Doubtful(doubtful) => Outcome::Doubtful(doubtful),
+            }
         })
     }
 
-    fn submission(&self, _id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
-        Box::pin(async {
-            Outcome::Refused(Refused { cause: RefusedCause::NotSent, retry_after: None })
+    fn submission(&self, id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>> {
+        Box::pin(async move {
+            let call = Call::asking(Operation::FindSubmission, submission_query(&id));
+            self.call(call, |exchange| judge::submission(exchange, &id, self.clock.now())).await
         })
     }
 
@@ -347,6 +369,18 @@ impl Supplier for Argos {
 impl fmt::Debug for Argos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Argos(…)")
+    }
+}
+
+/// How ARGOS looks after a call. What it writes about submissions is full of things that we know
+/// little of, and whoever cannot read it must not stop registering tokens for that.
+fn impression<T>(operation: Operation, outcome: &Outcome<T>) -> Impression {
+    match (operation, outcome) {
+        (
+            Operation::FindSubmission | Operation::ListSubmissions,
+            Outcome::Doubtful(Doubtful { cause: DoubtfulCause::Unclear, .. }),
+        ) => Impression::Nothing,
+        (_, outcome) => Impression::of(outcome),
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the end of a call means: settled, refused, or doubtful. A pure table (contract 1.3, 1.4, 1.5
-//! and 6), and the one place that reads a status or an error code.
+//! What the end of a call means: settled, refused, or doubtful. A pure table (contract 1.3, 1.4, 1.5,
+//! 6 and 7), and the one place that reads a status or an error code.
 //!
 //! The rule behind the rows: a call is *refused* only where the contract says in so many words that
 //! nothing was done. Whatever is not listed, and every 5xx, is doubtful, and so is a 200 that cannot
@@ -8,9 +8,13 @@
 
 use std::time::Duration;
 
-use super::wire::{Entry, Figure, Operation, Page, Reply};
+use super::wire::{Entry, Figure, Operation, Page, Reply, submissions::SubmissionList};
 use crate::{
-    domain::{ids::TokenId, time::Timestamp},
+    domain::{
+        ids::{SubmissionId, TokenId},
+        submission::Report,
+        time::Timestamp,
+    },
     port::{Doubtful, DoubtfulCause, Outcome, Refused, RefusedCause, Registered},
 };
 
@@ -128,6 +132,23 @@ pub fn list(exchange: Exchange<'_>) -> Outcome<Page> {
     conclude(Operation::List, exchange, Reply::page)
 }
 
+/// Judges one page of the submissions, which arrived at `now` of our time.
+pub fn submissions(exchange: Exchange<'_>, now: Timestamp) -> Outcome<SubmissionList> {
+    conclude(Operation::ListSubmissions, exchange, |reply| reply.submissions(now))
+}
+
+/// Judges the question about one submission, whose answer arrived at `now` of our time.
+pub fn submission(
+    exchange: Exchange<'_>,
+    asked: &SubmissionId,
+    now: Timestamp,
+) -> Outcome<Option<Report>> {
+    if absent(Operation::FindSubmission, &exchange) {
+        return Outcome::Settled(None);
+    }
+    conclude(Operation::FindSubmission, exchange, |reply| reply.submission(asked, now))
+}
+
 /// How long a `Retry-After` asks to stay away: seconds or an HTTP date. `None` where it is neither.
 pub fn retry_after(header: &str, at: Timestamp) -> Option<Duration> {
     let header = header.trim();
@@ -229,7 +250,8 @@ fn says_full(operation: Operation, reply: &Reply) -> bool {
 }
 
 /// Whether the answer says that the id, or none of the ids, is known. Only the code tells: the status
-/// is documented as 400 or 500 for a look-up, and 404 is what one would expect (contract 1.4).
+/// is documented as 400 or 500 for a look-up, and 404 is what one would expect (contract 1.4). For
+/// submissions the code is not documented either, so that of tokens is taken as the pattern.
 fn absent(operation: Operation, exchange: &Exchange<'_>) -> bool {
     let Exchange::Answered(answer) = exchange else {
         return false;
@@ -240,8 +262,11 @@ fn absent(operation: Operation, exchange: &Exchange<'_>) -> bool {
         _ => false,
     };
     listed
-        && Reply::parse(answer.body).is_some_and(|reply| {
-            matches!(reply.error_code(), Some("token_not_found" | "token_id_not_found"))
+        && Reply::parse(answer.body).is_some_and(|reply| match (operation, reply.error_code()) {
+            (Operation::FindSubmission, Some(code)) => {
+                matches!(code, "submission_not_found" | "submission_id_not_found")
+            }
+            (_, code) => matches!(code, Some("token_not_found" | "token_id_not_found")),
         })
 }
 

@@ -48,6 +48,8 @@ pub enum Impression {
     Failed,
     KeyRefused,
     AddressRefused,
+    /// It answered, and what it said cannot be read: other calls need not wait for that.
+    Nothing,
 }
 
 impl Impression {
@@ -208,6 +210,7 @@ impl Pace {
                 self.condition = Condition::AddressRefused;
                 self.circuit = open;
             }
+            Impression::Nothing => {}
         }
     }
 

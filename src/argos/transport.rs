@@ -23,14 +23,15 @@ use reqwest::{
 
 use super::{
     judge,
-    wire::{self, Operation},
+    wire::{self, Operation, submissions::SUBMISSIONS_PATH},
 };
 use crate::domain::{secret::Secret, time::Timestamp};
 
 const USER_AGENT: &str = concat!("argospool/", env!("CARGO_PKG_VERSION"));
 const API_KEY: &str = "x-api-key";
 
-/// Bytes of an answer that are read at most: a listing has 10,000 entries a page.
+/// Bytes of an answer that are read at most: a listing has 10,000 entries a page, or 1,000 submissions
+/// with everything that was read from a document.
 const LISTING_BYTES_MAX: usize = 16 << 20;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -45,10 +46,11 @@ pub enum UnusableOptions {
     Client(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The way to one project's tokens at ARGOS.
+/// The way to one project at ARGOS.
 pub struct Transport {
     http: Client,
     tokens_url: Url,
+    submissions_url: Url,
 }
 
 impl Transport {
@@ -57,7 +59,8 @@ impl Transport {
         api_url: &str,
         (connect, total): (Duration, Duration),
     ) -> Result<Self, UnusableOptions> {
-        let tokens_url = tokens_url(api_url)?;
+        let tokens_url = url_below(api_url, wire::TOKENS_PATH)?;
+        let submissions_url = url_below(api_url, SUBMISSIONS_PATH)?;
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
@@ -74,16 +77,18 @@ impl Transport {
         }
         let http =
             builder.build().map_err(|error| UnusableOptions::Client(error.without_url().into()))?;
-        Ok(Self { http, tokens_url })
+        Ok(Self { http, tokens_url, submissions_url })
     }
 
     /// Makes a call, and waits for the end of it.
     pub async fn send(&self, call: Call, key: &Secret) -> Result<Heard, BrokenOff> {
         let bytes_max = match call.operation {
-            Operation::List => LISTING_BYTES_MAX,
-            Operation::Register | Operation::Delete | Operation::Count | Operation::Find => {
-                ANSWER_BYTES_MAX
-            }
+            Operation::List | Operation::ListSubmissions => LISTING_BYTES_MAX,
+            Operation::Register
+            | Operation::Delete
+            | Operation::Count
+            | Operation::Find
+            | Operation::FindSubmission => ANSWER_BYTES_MAX,
         };
         // Both were checked when they were set.
         let request = self.request(call, key).ok_or(BrokenOff::NotSent)?;
@@ -95,13 +100,16 @@ impl Transport {
     }
 
     fn request(&self, call: Call, key: &Secret) -> Option<RequestBuilder> {
-        let mut url = self.tokens_url.clone();
-        url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
-        let method = match call.operation {
-            Operation::Register => Method::POST,
-            Operation::Delete => Method::DELETE,
-            Operation::Count | Operation::Find | Operation::List => Method::GET,
+        let (method, url) = match call.operation {
+            Operation::Register => (Method::POST, &self.tokens_url),
+            Operation::Delete => (Method::DELETE, &self.tokens_url),
+            Operation::Count | Operation::Find | Operation::List => (Method::GET, &self.tokens_url),
+            Operation::FindSubmission | Operation::ListSubmissions => {
+                (Method::GET, &self.submissions_url)
+            }
         };
+        let mut url = url.clone();
+        url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
         let mut request = self.http.request(method, url).header(API_KEY, header_of(key)?);
         if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, wire::CONTENT_TYPE).body(body);
@@ -161,14 +169,14 @@ impl Heard {
     }
 }
 
-fn tokens_url(api_url: &str) -> Result<Url, UnusableOptions> {
+fn url_below(api_url: &str, path: &str) -> Result<Url, UnusableOptions> {
     let base = Url::parse(api_url).map_err(|_| UnusableOptions::Address)?;
     let bare = base.query().is_none() && base.fragment().is_none();
     let open = base.username().is_empty() && base.password().is_none();
     if !(matches!(base.scheme(), "http" | "https") && bare && open) {
         return Err(UnusableOptions::Address);
     }
-    let text = format!("{}{}", base.as_str().trim_end_matches('/'), wire::TOKENS_PATH);
+    let text = format!("{}{}", base.as_str().trim_end_matches('/'), path);
     Url::parse(&text).map_err(|_| UnusableOptions::Address)
 }
 

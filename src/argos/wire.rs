@@ -1,9 +1,12 @@
-//! The words of `/v3/submission/tokens` (contract 1): request bodies, queries, and answers.
+//! The words of `/v3/submission/tokens` (contract 1): request bodies, queries, and answers. Those of
+//! `/v3/submission` are in [`submissions`].
 //!
 //! ARGOS has published several generations of this interface, and no answer of it could be checked
 //! against the live one. So an answer is read by looking for what we need under every name and in
 //! every place it was seen, and whatever else it contains is ignored. What is missing is `None`; what
 //! is there and cannot be understood is never taken for missing.
+
+pub mod submissions;
 
 use std::fmt;
 
@@ -32,6 +35,8 @@ pub enum Operation {
     Count,
     Find,
     List,
+    FindSubmission,
+    ListSubmissions,
 }
 
 impl Operation {
@@ -43,6 +48,8 @@ impl Operation {
             Self::Count => "count",
             Self::Find => "find",
             Self::List => "list",
+            Self::FindSubmission => "find_submission",
+            Self::ListSubmissions => "list_submissions",
         }
     }
 }

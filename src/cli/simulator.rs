@@ -8,7 +8,29 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Exit, Failure, screen::Screen};
 use crate::sim::{ProjectOptions, Simulator, SimulatorOptions};
 
+const CONTROL: &str = "\
+Control side, under /_sim/ of the address; wherever \"pid\" is absent the project is meant:
+  GET  state?offset=N       clock, tokens, submissions, the last webhooks, faults
+  GET  counters             what it saw, for tests to judge a daemon by
+  GET  record?offset=N      what became of every token ever registered, 1000 a page
+  POST rules                cap, expiration, abandoned_after_ms, volume_deletion, list_page,
+                            list_name, expired_as, token_place, timestamps, submission_order, ...
+  POST faults               {\"operation\":\"list\",\"times\":1,\"fault\":{\"kind\":\"page_twice\"}}
+  POST clear_faults
+  POST clock                {\"skip_ms\":3600000}
+  POST foreign, vanish      tokens of another writer; tokens that disappear without a word
+  POST webhooks             url, drop_percent, duplicate_percent, late_percent, seed, tries,
+                            sealed, identify, flavour, ...
+  POST webhook              {\"body\":{...}}, sent as it is
+  POST liveform/open, liveform/start, liveform/decide
+  POST crowd                {\"links\":[URL, ...],\"plan\":{\"submits\":{\"decision\":\"approved\"}}}; plans:
+                            never_opens, opens, walks_away, submits, retries, downgraded,
+                            two_people, deleted, reviewed, edited
+
+Bodies are JSON objects; what they name and nobody knows is refused.";
+
 #[derive(Args)]
+#[command(after_help = CONTROL)]
 pub struct SimulatorArgs {
     /// Where it listens; port 0 lets the system choose
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8099")]

@@ -25,7 +25,7 @@ pub use census::{Census, Count, KeyCheck};
 pub use changes::Changes;
 pub use command::{Answer, Command, Granted, Heard, Refusal, Reply, Wanted};
 pub use decide::Verdict;
-pub use event::Event;
+pub use event::{Event, News};
 pub use open::Restored;
 pub use outcomes::{Bound, Unfinished};
 pub use outstanding::{Effect, UnderWay};
@@ -39,8 +39,9 @@ use super::{
     liveform::Form,
     order::Order,
     pause::{Activity, Pause},
+    recall::Recall,
     refill,
-    seal::{Digest, RequestKey, Seal},
+    seal::{RequestKey, Seal},
     time::Timestamp,
     token::{Lease, Stage, Token},
 };
@@ -83,15 +84,6 @@ pub struct Policy {
     pub request_id_memory: Duration,
 }
 
-/// A request seen before, and the lease it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Remembered {
-    sequence: Sequence,
-    digest: Digest,
-    /// `None` while the lease is open.
-    closed: Option<Timestamp>,
-}
-
 /// ARGOS said that it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CapReached {
@@ -112,12 +104,15 @@ pub struct Pool {
     tokens: BTreeMap<Sequence, Token>,
     orders: BTreeMap<OrderId, Order>,
     pauses: BTreeMap<Activity, Pause>,
-    requests: BTreeMap<RequestKey, Remembered>,
+    /// By the requests of leases that have closed: where in history to look.
+    past: Recall,
 
     // Indexes, each derived from the above.
     ready: BTreeSet<Sequence>,
     /// Ready tokens that may not be there any more, and are not handed out before that is clear.
     held_back: BTreeSet<Sequence>,
+    /// The open lease that each request stands for.
+    requests: BTreeMap<RequestKey, Sequence>,
     /// When each open lease changes by itself.
     due: BTreeSet<(Timestamp, Sequence)>,
     /// When each doomed token may be deleted, and of those the ones that somebody waits for.
@@ -184,9 +179,14 @@ impl Pool {
         }
     }
 
-    /// The lease, open or closed, that a request stands for.
+    /// The open lease that a request stands for.
     pub fn requested(&self, key: RequestKey) -> Option<Sequence> {
-        self.requests.get(&key).map(|remembered| remembered.sequence)
+        self.requests.get(&key).copied()
+    }
+
+    /// The closed leases that a request may stand for; only their lines of history tell.
+    pub fn recalled(&self, key: RequestKey) -> impl Iterator<Item = Sequence> {
+        self.past.find(key.name())
     }
 
     /// The sequence inside an id, if it is one of this ledger's (B2: then it was written down here).

@@ -59,6 +59,13 @@ impl std::fmt::Debug for LedgerIdentity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey(pub u128);
 
+impl RequestKey {
+    /// The part of it that a closed lease is recalled by.
+    pub const fn name(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+}
+
 /// A keyed hash of what a caller asked for, to tell a repeat from another wish under the same id.
 /// The wish itself, which may be personal, need not be kept for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

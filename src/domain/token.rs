@@ -75,6 +75,14 @@ impl Lease {
         let entry_ends = self.started.map(|started| started.entry_ends);
         [entry_ends, self.expires, self.vanished].into_iter().flatten().min()
     }
+
+    /// The request that created it, where a caller did and can repeat it.
+    pub fn request(&self) -> Option<Request> {
+        match &self.holder {
+            Holder::Caller { grant, .. } => grant.request,
+            Holder::Presumed => None,
+        }
+    }
 }
 
 /// Who has an open lease.
@@ -230,5 +238,16 @@ pub struct ClosedLease {
 impl ClosedLease {
     pub fn decided(&self) -> Option<Decided> {
         self.submissions.decided()
+    }
+
+    /// What it is remembered by: the request that created it, and the one that closed it.
+    pub fn requests(&self) -> impl Iterator<Item = Request> {
+        let created = self.grant.as_ref().and_then(|grant| grant.request);
+        created.into_iter().chain(self.closer)
+    }
+
+    /// What was asked for by the request with this key, if the lease is remembered by it.
+    pub fn asked(&self, key: RequestKey) -> Option<Digest> {
+        self.requests().find(|request| request.key == key).map(|request| request.digest)
     }
 }

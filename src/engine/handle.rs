@@ -220,23 +220,30 @@ impl Handle {
 
     /// One lease, open or closed.
     pub async fn find(&self, which: Which) -> Result<Option<LeaseView>, Rejection> {
-        let (sequence, open) = self
-            .inspect(move |engine| {
-                let sequence = match which {
-                    Which::Sequence(sequence) => Some(sequence),
-                    Which::Request(key) => engine.pool.requested(key),
-                };
-                (sequence, sequence.and_then(|sequence| engine.open_lease(sequence)))
+        let (open, closed) = self
+            .inspect(move |engine| match which {
+                Which::Sequence(sequence) => (engine.open_lease(sequence), vec![sequence]),
+                Which::Request(key) => {
+                    let open = engine.pool.requested(key);
+                    let open = open.and_then(|sequence| engine.open_lease(sequence));
+                    (open, engine.pool.recalled(key).collect())
+                }
             })
             .await?;
-        match (sequence, open) {
-            (None, _) => Ok(None),
-            (Some(_), Some(open)) => Ok(Some(open)),
-            (Some(sequence), None) => {
-                let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
-                Ok(line.map(|line| LeaseView::Closed(Box::new(line))))
+        if open.is_some() {
+            return Ok(open);
+        }
+        for sequence in closed {
+            let line = self.reader.line(sequence).await.map_err(|error| unreadable(&error))?;
+            let wanted = |line: &ClosedLease| match which {
+                Which::Sequence(_) => true,
+                Which::Request(key) => line.asked(key).is_some(),
+            };
+            if let Some(line) = line.filter(wanted) {
+                return Ok(Some(LeaseView::Closed(Box::new(line))));
             }
         }
+        Ok(None)
     }
 
     /// Leases from `from` upwards in sequence order, open and closed, at most `limit` looked at.

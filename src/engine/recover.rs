@@ -222,7 +222,6 @@ impl Engine {
 
 fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
-    let requests = opened.requests.iter();
     // An older past of itself gives no sequence out again: leases are named after them.
     let shown = opened.suspect_below.unwrap_or_default();
     let restored = Restored {
@@ -232,9 +231,7 @@ fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
         tokens: opened.tokens,
         orders: opened.orders,
         pauses: opened.pauses,
-        requests: requests
-            .map(|past| (past.key, past.digest, past.sequence, past.closed))
-            .collect(),
+        past: opened.past,
         unfinished: opened.unfinished,
     };
     Pool::open(policy, seal, restored, now)

@@ -9,7 +9,7 @@ use crate::{
         fault::Reason,
         invariant::Breach,
         pause::{Activity, Pause},
-        pool::{Census, Count, KeyCheck},
+        pool::{Census, Count, KeyCheck, Reconciliation},
         refill::Plan,
         time::Timestamp,
     },
@@ -40,6 +40,12 @@ pub struct Status {
     pub oldest_doubt: Option<Timestamp>,
     /// Doomed tokens that could not be deleted so often that a person should look.
     pub stuck: u32,
+    /// Vanished tokens that wait for a person.
+    pub braked: u32,
+    pub reconciliation: Option<Reconciliation>,
+    /// Closed leases about which ARGOS may have more to tell, and submissions it is asked about.
+    pub unfinished: u32,
+    pub questions: u32,
     pub supplier: SupplierHealth,
     pub plan: Plan,
     pub next_review: Option<Timestamp>,
@@ -82,6 +88,10 @@ impl Engine {
             doubtful_orders: self.pool.open_orders().1,
             oldest_doubt: self.pool.oldest_doubt(),
             stuck: self.pool.stuck(),
+            braked: self.pool.braked(),
+            reconciliation: self.pool.reconciliation().cloned(),
+            unfinished: self.pool.unfinished(),
+            questions: self.pool.questions(),
             supplier,
             plan: self.pool.plan(now, self.hindrance(), supplier.batch_limit),
             next_review: self.pool.next_deadline(now),

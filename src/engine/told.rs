@@ -131,16 +131,35 @@ impl Engine {
         &mut self,
         sequences: Vec<Sequence>,
     ) -> Result<BTreeMap<Sequence, ClosedLease>, LedgerError> {
+        let gone = |sequence: &Sequence| {
+            let token = self.pool.token(*sequence);
+            token.is_none_or(|token| matches!(token.stage, Stage::Doomed(_)))
+        };
+        let gone = sequences.into_iter().filter(gone).collect();
+        self.newest_lines(gone).await
+    }
+
+    /// What history says about a command's requests, as of this very moment (L3).
+    pub(super) async fn lines_in_question(
+        &mut self,
+        command: &Command,
+    ) -> Result<Vec<ClosedLease>, Rejection> {
+        let sequences = self.pool.in_question(command);
+        if sequences.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lines = self.newest_lines(sequences).await.map_err(|error| self.unreadable(&error))?;
+        Ok(lines.into_values().collect())
+    }
+
+    /// The newest lines there are of these: one of this very group counts before one on the disk.
+    async fn newest_lines(
+        &mut self,
+        sequences: Vec<Sequence>,
+    ) -> Result<BTreeMap<Sequence, ClosedLease>, LedgerError> {
         let mut lines = BTreeMap::new();
         let mut on_disk = Vec::new();
         for sequence in sequences {
-            let gone = self
-                .pool
-                .token(sequence)
-                .is_none_or(|token| matches!(token.stage, Stage::Doomed(_)));
-            if !gone {
-                continue;
-            }
             match self.pending_line(sequence) {
                 Some(line) => {
                     lines.insert(sequence, line);

@@ -87,9 +87,9 @@ impl Engine {
         if self.pool.sweep_due(now) {
             let _ = self.decide(&Command::Sweep, now, &mut turn);
         }
-        self.serve_waiting(now, &mut turn);
+        self.serve_waiting(now, &mut turn).await;
         for call in calls.drain(..) {
-            self.take_call(call, now, &mut turn);
+            self.take_call(call, now, &mut turn).await;
         }
         self.mint(now, &mut turn);
         let durable = self.commit(&mut turn, now).await?;
@@ -123,7 +123,17 @@ impl Engine {
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<Reply, Refusal> {
-        let verdict = self.pool.decide(command, now)?;
+        self.decide_with(command, &[], now, turn)
+    }
+
+    fn decide_with(
+        &mut self,
+        command: &Command,
+        lines: &[ClosedLease],
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<Reply, Refusal> {
+        let verdict = self.pool.decide_with(command, lines, now)?;
         for event in &verdict.events {
             self.pool.apply(event);
         }
@@ -255,7 +265,7 @@ impl Engine {
         }
     }
 
-    fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
+    async fn take_call(&mut self, call: Call, now: Timestamp, turn: &mut Turn) {
         // Whoever has gone already is not given a token that nobody would see.
         if call.answer.is_closed() {
             return;
@@ -267,7 +277,11 @@ impl Engine {
             turn.hold(call.answer, Err(rejection));
             return;
         }
-        let result = match self.decide(&call.command, now, turn) {
+        let lines = match self.lines_in_question(&call.command).await {
+            Ok(lines) => lines,
+            Err(rejection) => return turn.hold(call.answer, Err(rejection)),
+        };
+        let result = match self.decide_with(&call.command, &lines, now, turn) {
             Err(Refusal::Empty) => match self.may_wait(&call, now) {
                 Ok(until) => {
                     self.waiting.join(call, Instant::now(), until);
@@ -307,7 +321,7 @@ impl Engine {
     }
 
     /// Serves those who wait, in order; a batch that lacks tokens holds up nobody behind it.
-    fn serve_waiting(&mut self, now: Timestamp, turn: &mut Turn) {
+    async fn serve_waiting(&mut self, now: Timestamp, turn: &mut Turn) {
         if self.waiting.is_empty() {
             return;
         }
@@ -319,7 +333,14 @@ impl Engine {
             if waiter.answer.is_closed() {
                 continue;
             }
-            let result = match self.decide(&waiter.command, now, turn) {
+            let lines = match self.lines_in_question(&waiter.command).await {
+                Ok(lines) => lines,
+                Err(rejection) => {
+                    turn.hold(waiter.answer, Err(rejection));
+                    continue;
+                }
+            };
+            let result = match self.decide_with(&waiter.command, &lines, now, turn) {
                 Err(Refusal::Empty) => {
                     if let Some(rejection) = &closed {
                         Err(rejection.clone())

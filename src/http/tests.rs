@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// Sends a request as it stands; the status and the body of the answer.
-pub(super) async fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+pub(super) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    // A server that refuses a body may close before it has all of it.
+    let _ = stream.write_all(request.as_ref()).await;
     let mut answer = String::new();
-    // A server that refuses a body closes before it has read all of it.
     let _ = stream.read_to_string(&mut answer).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());

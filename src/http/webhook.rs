@@ -3,15 +3,21 @@
 //! It decides whom to believe and which pool is meant; what the news means is for the pool to judge,
 //! because webhooks arrive twice, late and out of order. ARGOS hears 200 only when what it told is
 //! durable (W1), or when it does not concern us; anything that it should send again is a 503.
+//!
+//! The secret is the last part of the path, because ARGOS takes an address and nothing else. A proxy
+//! in front that logs paths can put it into the header `x-webhook-secret` instead, and send the
+//! request to the path without it.
+//!
+//! A body is full of personal data. It is read, and gone with the request.
 
 mod notice;
 mod source;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody as _},
     extract::{ConnectInfo, Path, Request, State},
     http::StatusCode,
     routing::post,
@@ -31,16 +37,20 @@ use crate::{
 
 /// Webhooks that are read at the same time; each may be as long as a body may be.
 const AT_ONCE: usize = 64;
-/// How long a sender may take to send one.
+/// How long a sender may take to send one: ARGOS waits this long for its answer (contract 3.1).
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const PATH: &str = "/webhooks/argos";
+const SECRET_PATH: &str = "/webhooks/argos/{secret}";
+const SECRET_HEADER: &str = "x-webhook-secret";
 
 /// What the receiver is made of.
 pub struct ReceiverParts {
     pub pools: Arc<Pools>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
-    /// The last part of the path, for each project that takes webhooks; more than one while they
-    /// are changed.
+    /// The last part of the path, or the header in its place, for each project that takes webhooks;
+    /// more than one while they are changed.
     pub secrets: Vec<(ProjectName, Secret)>,
     /// Addresses that may send.
     pub allowed: Allow,
@@ -66,32 +76,48 @@ pub fn webhooks(parts: ReceiverParts) -> Router {
     });
     let hashes = hashes.collect();
     let receiver = Receiver { parts, hashes, places: Semaphore::new(AT_ONCE) };
-    Router::new().route("/webhooks/argos/{secret}", post(receive)).with_state(Arc::new(receiver))
+    Router::new()
+        .route(SECRET_PATH, post(receive_by_path))
+        .route(PATH, post(receive_by_header))
+        .with_state(Arc::new(receiver))
 }
 
-async fn receive(
+async fn receive_by_path(
     State(receiver): State<Arc<Receiver>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(secret): Path<String>,
     request: Request,
 ) -> StatusCode {
-    let metrics = &receiver.parts.metrics;
-    let headers = request.headers();
-    let source = source::of(peer.ip(), headers, &receiver.parts.trusted_proxies);
-    if !(receiver.parts.allowed)(source) {
-        metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
-        return End::WrongSource.code();
-    }
-    let Some(project) = receiver.project(&secret) else {
-        metrics.webhook(None, Trigger::None.as_str(), End::WrongSecret.as_str());
-        return End::WrongSecret.code();
-    };
-    let (trigger, end) = receiver.take(project, request.into_body()).await;
-    metrics.webhook(Some(project), trigger.as_str(), end.as_str());
-    end.code()
+    receiver.receive(peer, &secret, request).await
+}
+
+async fn receive_by_header(
+    State(receiver): State<Arc<Receiver>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> StatusCode {
+    let secret = request.headers().get(SECRET_HEADER).and_then(|value| value.to_str().ok());
+    let secret = secret.unwrap_or_default().to_owned();
+    receiver.receive(peer, &secret, request).await
 }
 
 impl Receiver {
+    async fn receive(&self, peer: SocketAddr, secret: &str, request: Request) -> StatusCode {
+        let metrics = &self.parts.metrics;
+        let source = source::of(peer.ip(), request.headers(), &self.parts.trusted_proxies);
+        if !(self.parts.allowed)(source) {
+            metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
+            return End::WrongSource.code();
+        }
+        let Some(project) = self.project(secret) else {
+            metrics.webhook(None, Trigger::None.as_str(), End::WrongSecret.as_str());
+            return End::WrongSecret.code();
+        };
+        let (trigger, end) = self.take(project, request.into_body()).await;
+        metrics.webhook(Some(project), trigger.as_str(), end.as_str());
+        end.code()
+    }
+
     /// Looks at every secret, found or not, so that time tells nothing.
     fn project(&self, secret: &str) -> Option<&ProjectName> {
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
@@ -108,10 +134,9 @@ impl Receiver {
         let Ok(_place) = self.places.try_acquire() else {
             return (Trigger::None, End::Unavailable);
         };
-        let bytes = match timeout(BODY_TIMEOUT, to_bytes(body, self.parts.body_max)).await {
+        let bytes = match timeout(BODY_TIMEOUT, whole(body, self.parts.body_max)).await {
             Ok(Ok(bytes)) => bytes,
-            // The body was cut off by its sender, or by us: both look alike here.
-            Ok(Err(_)) => return (Trigger::None, End::TooLarge),
+            Ok(Err(end)) => return (Trigger::None, end),
             Err(_) => return (Trigger::None, End::Malformed),
         };
         let now = self.parts.clock.now();
@@ -119,7 +144,6 @@ impl Receiver {
         let report = match notice {
             Notice::Report(report) => report,
             Notice::Unrelated => return (trigger, End::Ignored),
-            Notice::NoToken => return (trigger, End::NoToken),
             Notice::Foreign => return (trigger, End::Foreign),
             Notice::Sealed => {
                 tracing::warn!(%project, "webhook is sealed and cannot be opened");
@@ -143,6 +167,20 @@ impl Receiver {
     }
 }
 
+/// A body to its end; none that is longer than `bytes_max`, or that its sender broke off.
+async fn whole(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, End> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|waker| Pin::new(&mut body).poll_frame(waker)).await {
+        let frame = frame.map_err(|_| End::Malformed)?;
+        let chunk = frame.data_ref().map(AsRef::as_ref).unwrap_or_default();
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(End::TooLarge);
+        }
+        bytes.extend_from_slice(chunk);
+    }
+    Ok(bytes)
+}
+
 /// What became of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -156,7 +194,7 @@ enum End {
     Foreign,
     /// ARGOS is asked whom it is about.
     Asked,
-    /// About no token.
+    /// It names neither token nor submission.
     NoToken,
     /// Moves no token.
     Ignored,

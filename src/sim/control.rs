@@ -2,7 +2,8 @@
 //!
 //! A [`Command`] is the same thing in process and over HTTP: `POST /_sim/<name>` with the fields as a
 //! JSON object, the name's underscores written as `/` where that reads better (`liveform/start`).
-//! Wherever `pid` is absent the first project is meant.
+//! Wherever `pid` is absent the first project is meant. Three things can be read: `GET /_sim/state`,
+//! `/_sim/counters` and `/_sim/record`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    crowd::Crowd,
     faults::Script,
     liveform::Decision,
-    project::{Expiration, Overflow},
+    rules::RuleChange,
     webhooks::WebhookSettings,
     wire::{Millis, iso},
     world::World,
@@ -22,8 +24,8 @@ use super::{
 const SKIP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 /// Foreign tokens added at once.
 const FOREIGN_MAX: usize = 100_000;
-/// Tokens in one page of the state dump.
-const STATE_PAGE: usize = 1_000;
+/// Tokens in one page of the state dump and of the record.
+pub(super) const STATE_PAGE: usize = 1_000;
 
 /// One act of control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,23 +40,8 @@ pub enum Command {
     },
     /// Moves the clock forward.
     Clock { skip_ms: u64 },
-    /// Changes the rules of a project; what is absent stays. A cap below the pool keeps what is there.
-    Rules {
-        #[serde(default)]
-        pid: Option<String>,
-        #[serde(default)]
-        cap: Option<usize>,
-        #[serde(default)]
-        ids_per_call: Option<usize>,
-        #[serde(default)]
-        body_bytes: Option<usize>,
-        #[serde(default)]
-        overflow: Option<Overflow>,
-        #[serde(default)]
-        expiration: Option<Expiration>,
-        #[serde(default)]
-        encryption_only: Option<bool>,
-    },
+    /// Changes the rules of a project.
+    Rules(RuleChange),
     /// Registers tokens as another writer of the project would: also past the cap.
     Foreign {
         #[serde(default)]
@@ -97,6 +84,8 @@ pub enum Command {
         #[serde(default)]
         by_admin: bool,
     },
+    /// Many people play the same plan, one link each. See [`Crowd`].
+    Crowd(Crowd),
 }
 
 /// Somebody with a link.
@@ -167,26 +156,11 @@ impl World {
                 project.faults.clear();
                 Ok(json!({"faults": []}))
             }
-            Command::Rules {
-                pid,
-                cap,
-                ids_per_call,
-                body_bytes,
-                overflow,
-                expiration,
-                encryption_only,
-            } => {
-                let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
-                let rules = &mut project.rules;
-                rules.cap = cap.unwrap_or(rules.cap);
-                rules.ids_per_call = ids_per_call.unwrap_or(rules.ids_per_call);
-                rules.body_bytes = body_bytes.unwrap_or(rules.body_bytes);
-                rules.overflow = overflow.unwrap_or(rules.overflow);
-                rules.expiration = expiration.unwrap_or(rules.expiration);
-                rules.encryption_only = encryption_only.unwrap_or(rules.encryption_only);
-                Ok(json!({"cap": rules.cap, "ids_per_call": rules.ids_per_call,
-                    "body_bytes": rules.body_bytes, "overflow": rules.overflow,
-                    "expiration": rules.expiration, "encryption_only": rules.encryption_only}))
+            Command::Rules(change) => {
+                let pid = change.pid.as_deref();
+                let project = self.project(pid).ok_or(ControlError::ProjectUnknown)?;
+                project.change_rules(now, change);
+                Ok(json!(project.rules))
             }
             Command::Foreign { pid, count, prefix, ids } => {
                 let project = self.project(pid.as_deref()).ok_or(ControlError::ProjectUnknown)?;
@@ -239,6 +213,7 @@ impl World {
                     .ok_or(ControlError::SubmissionUnknown)?;
                 Ok(json!({"submission_id": submission_id, "status": status}))
             }
+            Command::Crowd(Crowd { links, plan }) => Ok(json!(self.crowd(wall, &links, plan))),
         }
     }
 
@@ -277,6 +252,21 @@ impl World {
                 .map(|body| serde_json::from_str(body).unwrap_or(Value::Null))
                 .collect::<Vec<Value>>(),
             "faults": project.faults.scripts(),
+        }))
+    }
+
+    /// What became of every token, in the order of registration, a page at a time.
+    pub(super) fn record_page(
+        &mut self,
+        wall: Millis,
+        pid: Option<&str>,
+        offset: usize,
+    ) -> Result<Value, ControlError> {
+        let (tokens, total) =
+            self.record(wall, pid, offset, STATE_PAGE).ok_or(ControlError::ProjectUnknown)?;
+        let next = offset + tokens.len();
+        Ok(json!({
+            "total": total, "tokens": tokens, "next_offset": (next < total).then_some(next),
         }))
     }
 

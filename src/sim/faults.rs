@@ -189,8 +189,16 @@ pub enum Fault {
         #[serde(default)]
         changes: Option<u64>,
     },
-    /// The list answers its first page again and again, always with a cursor.
+    /// A list, of tokens or of submissions, answers its first page again and again, always with a
+    /// cursor.
     LoopingList,
+    /// The last page of a list has a cursor too: behind it the list goes round, without end.
+    CircularList,
+    /// A call with a cursor is answered with the page before it, and with the same cursor. A call
+    /// without one is answered honestly.
+    PageTwice,
+    /// No rows, but a cursor behind which the rows come.
+    EmptyPage,
     /// The key is refused: `{"message":"Forbidden"}`.
     ForbiddenKey,
     /// The caller's address is refused: explicit deny.

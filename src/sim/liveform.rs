@@ -120,8 +120,8 @@ pub enum Decision {
 
 /// One visitor inside the form with one token.
 pub(super) struct Session {
-    entered_at: Millis,
-    submission: Option<String>,
+    pub(super) entered_at: Millis,
+    pub(super) submission: Option<String>,
 }
 
 impl Project {
@@ -144,6 +144,11 @@ impl Project {
             self.witness.open_refused(refusal.cause());
         }
         said
+    }
+
+    /// The token a link names, whether or not it still opens anything.
+    pub(super) fn token_of(&self, link: &BTreeMap<String, String>) -> Result<String, Refusal> {
+        self.unseal(link)?.remove("token").ok_or(Refusal::TokenMissing)
     }
 
     fn unseal(&self, link: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
@@ -169,6 +174,7 @@ impl Project {
         let token = self.pool.get_mut(id).ok_or(Refusal::TokenUnknown)?;
         if token.first_use.is_none() {
             token.first_use = Some(now);
+            self.records.used(now, id);
             self.first_used(now, id);
         }
         let session = Session { entered_at: now, submission: None };
@@ -203,7 +209,8 @@ impl Project {
         session.submission = Some(submission_id.clone());
         let submission = Submission::new(submission_id.clone(), id.to_owned(), person, now);
         self.outbox.about(Trigger::Created, &submission, now);
-        self.submissions.add(submission);
+        let place = self.submissions.add(submission);
+        self.records.started(id, place);
         self.witness.counters_mut().submissions_started += 1;
         if let Some(token) = self.pool.get_mut(id) {
             token.submissions.push(submission_id.clone());
@@ -243,10 +250,21 @@ impl Project {
         if let Some(trigger) = trigger {
             self.outbox.about(trigger, submission, now);
         }
+        self.submissions.settle();
         if before == Status::Incomplete && status != before {
             self.used_up(now, &token);
         }
         Some(status)
+    }
+
+    /// Rejects the submission that waited longest to be finished.
+    pub(super) fn abandon_next(&mut self, now: Millis) {
+        let Some(submission) = self.submissions.pop_undecided() else { return };
+        submission.is_abandoned(now);
+        let token = submission.token.clone();
+        self.outbox.about(Trigger::Rejected, submission, now);
+        self.submissions.settle();
+        self.used_up(now, &token);
     }
 
     /// Contract 2: of several reasons, time wins.

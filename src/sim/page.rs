@@ -26,14 +26,25 @@ ol{list-style:none;display:flex;gap:.5rem;padding:0;margin:1.25rem 0}\
 li{flex:1;border-top:4px solid var(--line);padding-top:.4rem;font-size:.85rem;color:var(--soft)}\
 li.done{border-color:var(--good)}li.here{border-color:var(--deep);color:var(--ink);font-weight:600}\
 button{width:100%;font:inherit;font-weight:600;padding:.8rem;border-radius:.6rem;cursor:pointer;\
-border:1px solid var(--line);background:transparent;color:inherit;margin-top:.6rem}\
+border:1px solid var(--line);background:transparent;margin-top:.6rem}\
 button.main{background:var(--deep);border-color:var(--deep);color:var(--card)}\
-button.good{color:var(--good)}button.bad{color:var(--bad)}button.wait{color:var(--wait)}\
 fieldset{border:1px dashed var(--line);border-radius:.8rem;margin:1.25rem 0 0;padding:.25rem 1rem 1rem}\
 legend{font-size:.8rem;color:var(--soft);padding:0 .4rem}\
+.sign{width:3.5rem;height:3.5rem;margin:1.25rem 0 1rem;border-radius:50%;display:grid;\
+place-items:center;font-size:1.6rem;font-weight:700;border:2px solid currentcolor}\
+.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.gone{color:var(--soft)}\
 code{font-size:.85rem;overflow-wrap:anywhere}.face{width:7.5rem;height:9.5rem;margin:1rem auto;\
 border:3px dashed var(--deep);border-radius:50%}.card{width:100%;max-width:15rem;aspect-ratio:8/5;\
 margin:1rem auto;border:3px dashed var(--deep);border-radius:.6rem}";
+
+const GOOD: (&str, &str) = ("good", "✓");
+const BAD: (&str, &str) = ("bad", "✕");
+const WAIT: (&str, &str) = ("wait", "…");
+const GONE: (&str, &str) = ("gone", "–");
+
+/// A button: the decision, its class and its label.
+type Button = (&'static str, &'static str, &'static str);
+const DELETE: Button = ("delete", "gone", "Administrator deletes it");
 
 const STEPS: [&str; 3] = ["Consent", "Photograph", "Selfie"];
 
@@ -67,32 +78,46 @@ pub(super) fn welcome(link: &BTreeMap<String, String>) -> String {
 
 /// A submission under way, or what became of it.
 pub(super) fn session(inside: &Inside) -> String {
+    if inside.deleted {
+        return deleted(inside);
+    }
     let id = escape(&inside.submission_id);
-    let (title, text, here) = match inside.status {
-        Status::Incomplete => ("Take a selfie", "Hold your face inside the oval.", 3),
-        Status::Pending => ("Under review", "A person looks at it. You may close this page.", 4),
-        Status::Approved => ("You are verified", "Thank you. You may close this page.", 4),
-        Status::Rejected => ("Not verified", "Ask for a new link to try again.", 4),
+    let (title, text, here, mark) = match inside.status {
+        Status::Incomplete => ("Take a selfie", "Hold your face inside the oval.", 3, None),
+        Status::Pending => {
+            ("Under review", "A person looks at it. You may close this page.", 4, Some(WAIT))
+        }
+        Status::Approved => {
+            ("You are verified", "Thank you. You may close this page.", 4, Some(GOOD))
+        }
+        Status::Rejected => ("Not verified", "Ask for a new link to try again.", 4, Some(BAD)),
     };
-    let mut body = format!("<h1>{title}</h1>{}<p>{text}</p>", steps(here));
+    let mark = mark.map(sign).unwrap_or_default();
+    let reason = match inside.reason {
+        Some(reason) if inside.status == Status::Rejected => format!("<p>{reason}</p>"),
+        Some(_) | None => String::new(),
+    };
+    let mut body = format!("{mark}<h1>{title}</h1>{}{reason}<p>{text}</p>", steps(here));
     if inside.status == Status::Incomplete {
         body.push_str("<div class=\"face\" aria-hidden=\"true\"></div>");
         if inside.attempts > 0 {
             body.push_str(&format!("<p>Failed attempts: {} of 3.</p>", inside.attempts));
         }
     }
-    let buttons: &[(&str, &str, &str)] = match inside.status {
+    let buttons: &[Button] = match inside.status {
         Status::Incomplete => &[
             ("approved", "good", "Selfie is good: approve"),
-            ("pending", "wait", "Unclear: leave to a person (pending)"),
+            ("pending", "wait", "Unclear: a person decides"),
             ("retry", "wait", "Blurred: one more attempt"),
             ("rejected", "bad", "Not the same person: reject"),
         ],
-        Status::Pending => {
-            &[("approved", "good", "Reviewer approves"), ("rejected", "bad", "Reviewer rejects")]
-        }
-        Status::Approved => &[("rejected", "bad", "Administrator changes it to rejected")],
-        Status::Rejected => &[("approved", "good", "Administrator changes it to approved")],
+        Status::Pending => &[
+            ("approved", "good", "Reviewer approves"),
+            ("rejected", "bad", "Reviewer rejects"),
+            DELETE,
+        ],
+        Status::Approved => &[("rejected", "bad", "Administrator rejects it"), DELETE],
+        Status::Rejected => &[("approved", "good", "Administrator approves it"), DELETE],
     };
     body.push_str(
         "<form method=\"post\" action=\"/liveform/decide\"><fieldset>\
@@ -104,20 +129,55 @@ pub(super) fn session(inside: &Inside) -> String {
             "<button class=\"{class}\" name=\"decision\" value=\"{decision}\">{label}</button>"
         ));
     }
-    let pid = escape(&inside.pid);
-    body.push_str(&format!("</fieldset></form><p><code>{id}</code> of <code>{pid}</code></p>"));
+    body.push_str("</fieldset></form>");
+    body.push_str(&reference(inside));
     frame(title, inside.status.as_str(), &body)
+}
+
+/// What is left of a submission that an administrator deleted.
+fn deleted(inside: &Inside) -> String {
+    let title = "Deleted submission";
+    let body = format!(
+        "{}<h1>{title}</h1><p>An administrator deleted it. What was photographed is gone, and a new \
+        try needs a new link.</p>{}",
+        sign(GONE),
+        reference(inside),
+    );
+    frame(title, "deleted", &body)
+}
+
+fn reference(inside: &Inside) -> String {
+    let (id, pid) = (escape(&inside.submission_id), escape(&inside.pid));
+    format!("<p><code>{id}</code> of <code>{pid}</code></p>")
+}
+
+/// The round sign over an ending: its class and its symbol.
+fn sign((class, symbol): (&str, &str)) -> String {
+    format!("<div class=\"sign {class}\" aria-hidden=\"true\">{symbol}</div>")
 }
 
 /// ARGOS's kind of error page, with its own title, cause and code.
 pub(super) fn refusal(refusal: Refusal) -> String {
     let (title, cause) = (refusal.title(), refusal.cause());
+    let mark = match refusal {
+        Refusal::TokenApproved => GOOD,
+        Refusal::TokenPending => WAIT,
+        Refusal::TokenRejected => BAD,
+        Refusal::ProjectUnknown
+        | Refusal::ParametersUnreadable
+        | Refusal::StartTooLate
+        | Refusal::TokenMissing
+        | Refusal::TokenUnknown
+        | Refusal::TokenExpired
+        | Refusal::SessionUnknown => GONE,
+    };
     frame(
         title,
         "error",
         &format!(
-            "<div data-cause=\"{cause}\"><h1>{title}</h1><p>{}</p>\
+            "<div data-cause=\"{cause}\">{}<h1>{title}</h1><p>{}</p>\
         <p><code>{}</code> · {cause}</p></div>",
+            sign(mark),
             refusal.advice(),
             refusal.code(),
         ),

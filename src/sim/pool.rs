@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -39,7 +40,11 @@ struct Grave {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(u64);
 
+/// A place in the order of listing.
+pub(super) type Cursor = (Millis, Arc<str>);
+
 /// One row of a listing.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) id: Arc<str>,
     pub(super) updated_at: Millis,
@@ -49,7 +54,7 @@ pub(super) struct Row {
 #[derive(Default)]
 pub(super) struct Pool {
     tokens: BTreeMap<Arc<str>, Token>,
-    order: BTreeSet<(Millis, Arc<str>)>,
+    order: BTreeSet<Cursor>,
     version: u64,
     /// When each version began, oldest first.
     moments: VecDeque<(Millis, u64)>,
@@ -131,7 +136,7 @@ impl Pool {
 
     /// The first `n` ids in the order of listing, or the last `n` when `newest`.
     pub(super) fn first(&self, n: usize, newest: bool) -> Vec<Arc<str>> {
-        let id = |(_, id): &(Millis, Arc<str>)| Arc::clone(id);
+        let id = |(_, id): &Cursor| Arc::clone(id);
         if newest {
             self.order.iter().rev().take(n).map(id).collect()
         } else {
@@ -140,18 +145,30 @@ impl Pool {
     }
 
     /// Up to `n` rows after the cursor, of today's pool.
-    pub(super) fn page(&self, after: Option<&(Millis, Arc<str>)>, n: usize) -> Vec<Row> {
-        let row = |(updated_at, id): &(Millis, Arc<str>)| Row {
-            id: Arc::clone(id),
-            updated_at: *updated_at,
-            expired: self.tokens.get(id).is_some_and(|token| token.expired),
-        };
+    pub(super) fn page(&self, after: Option<&Cursor>, n: usize) -> Vec<Row> {
+        let row = |place: &Cursor| self.row(place);
         match after {
             None => self.order.iter().take(n).map(row).collect(),
             Some(cursor) => {
-                let rest = (std::ops::Bound::Excluded(cursor.clone()), std::ops::Bound::Unbounded);
+                let rest = (Bound::Excluded(cursor.clone()), Bound::Unbounded);
                 self.order.range(rest).take(n).map(row).collect()
             }
+        }
+    }
+
+    /// The last `n` rows up to and with the cursor, of today's pool.
+    pub(super) fn page_before(&self, until: &Cursor, n: usize) -> Vec<Row> {
+        let mut rows: Vec<Row> =
+            self.order.range(..=until.clone()).rev().take(n).map(|place| self.row(place)).collect();
+        rows.reverse();
+        rows
+    }
+
+    fn row(&self, (updated_at, id): &Cursor) -> Row {
+        Row {
+            id: Arc::clone(id),
+            updated_at: *updated_at,
+            expired: self.tokens.get(id).is_some_and(|token| token.expired),
         }
     }
 

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     faults::Faults,
-    liveform::Session,
+    liveform::{SESSION, Session},
     pool::Pool,
+    record::Records,
+    rules::{Expiration, RuleChange, Rules, VolumeDeletion},
     submissions::Submissions,
     webhooks::{Expiry, Outbox},
     wire::Millis,
@@ -43,50 +43,6 @@ impl Default for ProjectOptions {
     }
 }
 
-/// What happens to a POST that would pass the cap; which of the two ARGOS does is unknown
-/// (contract 1.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overflow {
-    /// Nothing of it is stored.
-    #[default]
-    Refuse,
-    /// What fits is stored; the answer is the same error.
-    StorePart,
-}
-
-/// The project's token expiration condition (contract 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "condition", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Expiration {
-    /// Tokens expire by the rules of private mode alone, and no webhook tells.
-    #[default]
-    Off,
-    /// With the first decided submission.
-    Count {
-        #[serde(default)]
-        delete: bool,
-    },
-    /// This long after first use; the webhook goes out at first use, with the time to come.
-    Time {
-        after_ms: u64,
-        #[serde(default)]
-        delete: bool,
-    },
-}
-
-/// The limits of contract 1.1 and the settings of contract 2, for one project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rules {
-    pub(super) cap: usize,
-    pub(super) ids_per_call: usize,
-    pub(super) body_bytes: usize,
-    pub(super) overflow: Overflow,
-    pub(super) expiration: Expiration,
-    /// Links show `pid`, `encrypted` and `lang`; whatever else is plain is ignored (contract 4).
-    pub(super) encryption_only: bool,
-}
-
 pub(super) struct Project {
     pub(super) pid: String,
     pub(super) key: String,
@@ -102,37 +58,40 @@ pub(super) struct Project {
     pub(super) sessions: BTreeMap<(String, String), Session>,
     /// Tokens whose expiry is due at a time, and whether it deletes them.
     pub(super) expiries: BTreeSet<(Millis, Arc<str>, bool)>,
+    pub(super) records: Records,
+    /// No volume deletion earlier than this.
+    volume_due: Millis,
 }
 
 impl Project {
     pub(super) fn new(options: ProjectOptions) -> Self {
         let ProjectOptions { pid, api_key: key, secret_key, cap, webhook_url } = options;
-        let rules = Rules {
-            cap,
-            ids_per_call: 500,
-            body_bytes: 10 * 1024 * 1024, // the limit of an API gateway
-            overflow: Overflow::default(),
-            expiration: Expiration::default(),
-            encryption_only: false,
-        };
         Self {
-            outbox: Outbox::new(&pid, webhook_url),
+            outbox: Outbox::new(&pid, &key, webhook_url),
             secret: secret_key.unwrap_or_else(|| key.clone()),
             pid,
             key,
-            rules,
+            rules: Rules::new(cap),
             pool: Pool::default(),
             submissions: Submissions::default(),
             faults: Faults::default(),
             witness: Witness::default(),
             sessions: BTreeMap::new(),
             expiries: BTreeSet::new(),
+            records: Records::default(),
+            volume_due: Millis::MIN,
         }
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let (webhooks_made, webhooks_dropped) = self.outbox.tally();
-        Counters { webhooks_made, webhooks_dropped, ..self.witness.counters().clone() }
+        let mut counters = self.witness.counters().clone();
+        self.outbox.count(&mut counters);
+        counters
+    }
+
+    pub(super) fn change_rules(&mut self, now: Millis, change: RuleChange) {
+        self.rules.change(change);
+        self.volume_due = self.volume_due.max(now);
     }
 
     /// Registers ids that were judged and counted already.
@@ -142,8 +101,16 @@ impl Project {
         ids: impl IntoIterator<Item = &'a str>,
         foreign: bool,
     ) {
+        let ids: Vec<&str> = ids.into_iter().collect();
+        if !foreign {
+            for id in &ids {
+                self.records.registered(now, id);
+            }
+        }
         self.pool.register(now, ids, foreign);
         self.witness.pool_is(self.pool.len());
+        // What was not due while the pool was small is due when it has grown, not in between.
+        self.volume_due = self.volume_due.max(now);
     }
 
     /// Removes ids on behalf of a caller; the witness looks at each. Returns what was there.
@@ -154,10 +121,9 @@ impl Project {
     ) -> Vec<Arc<str>> {
         let removed = self.pool.remove(now, ids);
         for (id, token) in &removed {
-            let in_session = token.submissions.iter().any(|submission| {
-                self.submissions.get(submission).is_some_and(|submission| !submission.is_decided())
-            });
+            let in_session = self.is_inside(now, id);
             self.witness.removed(id, token, in_session);
+            self.records.deleted(now, id, in_session);
         }
         self.witness.pool_is(self.pool.len());
         removed.into_iter().map(|(id, _)| id).collect()
@@ -169,9 +135,12 @@ impl Project {
         now: Millis,
         ids: impl IntoIterator<Item = &'a str>,
     ) -> usize {
-        let removed = self.pool.remove(now, ids).len();
+        let removed = self.pool.remove(now, ids);
+        for (id, _) in &removed {
+            self.records.vanished(now, id);
+        }
         self.witness.pool_is(self.pool.len());
-        removed
+        removed.len()
     }
 
     /// First use, for the expiry by time.
@@ -196,19 +165,163 @@ impl Project {
         }
     }
 
-    /// Lets pass what the clock has reached.
+    /// Lets pass what the clock has reached, in the order of time.
     pub(super) fn advance(&mut self, now: Millis) {
-        while let Some((due, id, delete)) = self.expiries.first().cloned() {
-            if due > now {
-                break;
-            }
-            self.expiries.pop_first();
-            if let Some(token) = self.pool.get_mut(&id) {
-                token.expired = true;
-            }
-            if delete {
-                self.vanish(due, [&*id]);
+        while let Some((due, event)) = self.next_event().filter(|(due, _)| *due <= now) {
+            match event {
+                Event::Expiry => self.expire_next(),
+                Event::Abandonment => self.abandon_next(due),
+                Event::VolumeDeletion(rule) => self.delete_volume(due, rule),
             }
         }
+        self.outbox.advance(now);
+    }
+
+    fn next_event(&self) -> Option<(Millis, Event)> {
+        let expiry = self.expiries.first().map(|(due, ..)| (*due, Event::Expiry));
+        let after = self.rules.abandoned_after_ms;
+        let abandonment = after.and_then(|after| {
+            let since = self.submissions.oldest_undecided()?.created_at;
+            Some((since.saturating_add(after), Event::Abandonment))
+        });
+        let volume = self
+            .rules
+            .volume_deletion
+            .filter(|rule| self.pool.len() as f64 >= rule.start_ratio * self.rules.cap as f64)
+            .filter(|_| self.pool.len() > 0)
+            .map(|rule| (self.volume_due, Event::VolumeDeletion(rule)));
+        [expiry, abandonment, volume].into_iter().flatten().min_by_key(|(due, _)| *due)
+    }
+
+    fn expire_next(&mut self) {
+        let Some((due, id, delete)) = self.expiries.pop_first() else { return };
+        if let Some(token) = self.pool.get_mut(&id) {
+            token.expired = true;
+        }
+        if delete {
+            self.vanish(due, [&*id]);
+        }
+    }
+
+    fn delete_volume(&mut self, now: Millis, rule: VolumeDeletion) {
+        let share = (self.pool.len() as f64 * rule.delete_ratio) as usize;
+        let oldest = self.pool.first(share.max(1), false);
+        self.vanish(now, oldest.iter().map(|id| &**id));
+        // A wait of nothing would never let the clock go on.
+        self.volume_due = now.saturating_add_unsigned(rule.wait_ms.max(1));
+    }
+
+    /// Whether somebody is inside with this token and an undecided submission.
+    fn is_inside(&self, now: Millis, id: &str) -> bool {
+        let from = (id.to_owned(), String::new());
+        self.sessions.range(from..).take_while(|((token, _), _)| token == id).any(|(_, session)| {
+            let submission = session.submission.as_ref().and_then(|id| self.submissions.get(id));
+            now - session.entered_at < SESSION && submission.is_some_and(|each| each.is_open())
+        })
+    }
+}
+
+/// What happens by itself.
+enum Event {
+    Expiry,
+    Abandonment,
+    VolumeDeletion(VolumeDeletion),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sim::{
+        liveform::Decision,
+        submissions::{Person, Status},
+    };
+
+    fn project(rules: serde_json::Value) -> Project {
+        let mut project = Project::new(ProjectOptions { cap: 100, ..ProjectOptions::default() });
+        project.change_rules(0, serde_json::from_value(rules).unwrap());
+        project
+    }
+
+    fn ids(from: usize, n: usize) -> Vec<String> {
+        (from..from + n).map(|n| format!("token-{n:06}")).collect()
+    }
+
+    fn register(project: &mut Project, now: Millis, ids: &[String]) {
+        project.register(now, ids.iter().map(String::as_str), false);
+    }
+
+    #[test]
+    fn an_unfinished_submission_is_rejected_by_itself_after_its_time() {
+        let mut project = project(json!({"abandoned_after_ms": 1_000}));
+        register(&mut project, 0, &ids(0, 2));
+        project.start(10, "token-000000", "ann", Person::default(), "sub-1".into()).unwrap();
+        project.start(20, "token-000000", "ben", Person::default(), "sub-2".into()).unwrap();
+        project.start(30, "token-000001", "cid", Person::default(), "sub-3".into()).unwrap();
+        project.decide(40, "sub-2", Decision::Approved, false);
+        project.advance(1_009);
+        assert_eq!(project.submissions.get("sub-1").unwrap().status, Status::Incomplete);
+        project.advance(5_000);
+        let is = |id: &str| project.submissions.get(id).map(|each| (each.status, each.updated_at));
+        assert_eq!(is("sub-1"), Some((Status::Rejected, 1_010)), "at its time, not when looked at");
+        assert_eq!(is("sub-2"), Some((Status::Approved, 40)));
+        assert_eq!(is("sub-3"), Some((Status::Rejected, 1_030)));
+        let told =
+            project.outbox.shown().iter().filter(|body| body.contains("\"rejected\"")).count();
+        assert_eq!(told, 2);
+    }
+
+    #[test]
+    fn nothing_is_abandoned_and_nothing_vanishes_unless_a_rule_says_so() {
+        let mut project = project(json!({}));
+        register(&mut project, 0, &ids(0, 100));
+        project.start(0, "token-000000", "ann", Person::default(), "sub-1".into()).unwrap();
+        project.advance(Millis::MAX / 2);
+        assert_eq!(project.submissions.get("sub-1").unwrap().status, Status::Incomplete);
+        assert_eq!(project.pool.len(), 100);
+    }
+
+    #[test]
+    fn a_pool_beyond_its_volume_loses_its_oldest_every_five_minutes_without_a_word() {
+        let rule = json!({"start_ratio": 0.9, "delete_ratio": 0.2});
+        let mut project = project(json!({ "volume_deletion": rule }));
+        register(&mut project, 10, &ids(0, 89));
+        project.advance(1_000_000);
+        assert_eq!(project.pool.len(), 89, "not yet reached");
+        register(&mut project, 2_000_000, &ids(89, 11));
+        project.advance(2_000_000);
+        assert_eq!(project.pool.len(), 80);
+        assert!(project.pool.get("token-000019").is_none(), "the oldest go");
+        assert!(project.pool.get("token-000020").is_some());
+        register(&mut project, 2_000_001, &ids(200, 15));
+        project.advance(2_299_999);
+        assert_eq!(project.pool.len(), 95, "it rests between two runs");
+        project.advance(2_300_000);
+        assert_eq!(project.pool.len(), 76);
+        assert_eq!(project.outbox.shown().len(), 0);
+        assert_eq!(project.counters().deletes, 0);
+    }
+
+    #[test]
+    fn a_long_pause_repeats_volume_deletion_only_while_the_pool_is_too_large() {
+        let rule = json!({"start_ratio": 0.5, "delete_ratio": 0.1, "wait_ms": 10});
+        let mut project = project(json!({ "volume_deletion": rule }));
+        register(&mut project, 0, &ids(0, 60));
+        project.advance(1_000_000);
+        assert_eq!(project.pool.len(), 49, "60, 54, 49");
+    }
+
+    #[test]
+    fn expiry_by_time_may_delete_the_token() {
+        let rule = json!({"condition": "time", "after_ms": 60_000, "delete": true});
+        let mut project = project(json!({ "expiration": rule }));
+        register(&mut project, 0, &ids(0, 2));
+        project.enter(5, "token-000000", "ann").unwrap();
+        project.advance(60_004);
+        assert_eq!(project.pool.len(), 2);
+        project.advance(60_005);
+        assert_eq!(project.pool.len(), 1);
+        assert_eq!(project.records(0, 1)[0].state, crate::sim::TokenState::Vanished);
     }
 }

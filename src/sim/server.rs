@@ -20,11 +20,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{Command, ControlError},
+    crowd::{Crowd, CrowdReport},
     delivery::Postman,
     liveform::{Decision, Refusal},
     page,
@@ -34,6 +36,10 @@ use super::{
 
 /// A body that no rule of a project can let through.
 const BODY_MAX: usize = 32 * 1024 * 1024;
+/// People of a crowd who act before others may.
+const CROWD_STEP: usize = 100;
+/// How often the clock is looked at while nobody calls.
+const TICK: Duration = Duration::from_millis(50);
 /// Pieces of a slow body.
 const PIECES: usize = 8;
 const COOKIE: &str = "argos_sim_visitor";
@@ -65,10 +71,37 @@ impl Shared {
         for delivery in world.take_deliveries() {
             let pid = delivery.pid.clone();
             if !self.postman.post(delivery) {
-                world.delivered(&pid, false);
+                world.delivered(&pid, &[]);
             }
         }
         result
+    }
+
+    /// Carries a command out. A crowd lets others in between its people.
+    pub(super) fn control(&self, command: Command) -> Result<Value, ControlError> {
+        if let Command::Crowd(crowd) = &command {
+            return Ok(json!(self.crowd(crowd)));
+        }
+        self.with(|world, wall| world.control(wall, command))
+    }
+
+    pub(super) fn crowd(&self, crowd: &Crowd) -> CrowdReport {
+        let mut report = CrowdReport::default();
+        for links in crowd.links.chunks(CROWD_STEP) {
+            report.extend(self.with(|world, wall| world.crowd(wall, links, crowd.plan)));
+            std::thread::yield_now();
+        }
+        report
+    }
+
+    /// Lets happen what is due by now, whether or not anybody calls.
+    pub(super) async fn tick(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.with(|world, wall| world.advance(wall));
+        }
     }
 
     /// Sleeps, unless the simulator stops before; false when it does.
@@ -113,8 +146,11 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             api(shared, request).await
         }
         (method, path) if path.starts_with("/_sim/") => {
-            let name = &path["/_sim/".len()..];
-            respond(control(&shared, &method, name, &query, &body))
+            let name = path["/_sim/".len()..].to_owned();
+            let act = move || control(&shared, &method, &name, &query, &body);
+            // A crowd takes its time, and the calls of others do not wait for it.
+            let reply = tokio::task::spawn_blocking(act).await;
+            respond(reply.unwrap_or_else(|_| Reply::text(500, "text/plain", String::new())))
         }
         (Method::GET, "/") => open(&shared, &parts.headers, &query),
         (Method::POST, "/liveform/start") => start(&shared, &parts.headers, &body),
@@ -244,11 +280,9 @@ fn see_other(submission_id: &str) -> Response {
 fn control(shared: &Shared, method: &Method, name: &str, query: &str, body: &[u8]) -> Reply {
     let query: BTreeMap<String, String> = parameters(query);
     let pid = query.get("pid").map(String::as_str);
+    let offset = query.get("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
     let answer = match (method.as_str(), name) {
-        ("GET", "state") => {
-            let offset = query.get("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
-            shared.with(|world, wall| world.state(wall, pid, offset))
-        }
+        ("GET", "state") => shared.with(|world, wall| world.state(wall, pid, offset)),
         ("GET", "counters") => shared.with(|world, _| match pid {
             Some(pid) => world
                 .counters(pid)
@@ -258,8 +292,8 @@ fn control(shared: &Shared, method: &Method, name: &str, query: &str, body: &[u8
                 "projects": world.all_counters(), "forbidden_calls": world.forbidden_calls(),
             })),
         }),
-        ("POST", name) => Command::read(name, body)
-            .and_then(|command| shared.with(|world, wall| world.control(wall, command))),
+        ("GET", "record") => shared.with(|world, wall| world.record_page(wall, pid, offset)),
+        ("POST", name) => Command::read(name, body).and_then(|command| shared.control(command)),
         _ => Err(ControlError::Malformed("no such thing under /_sim/".into())),
     };
     match answer {

@@ -1,19 +1,18 @@
-//! Submissions, and `GET /v3/submission` over them (contract 7).
+//! Submissions: what each knows of itself, and all of one project in the order of their start.
+//!
+//! A submission keeps the id of its token for good, whatever becomes of the token. `query` answers
+//! `GET /v3/submission` over them.
 
-use std::collections::BTreeMap;
+mod query;
 
-use jiff::civil::Date;
+use std::collections::{BTreeMap, VecDeque};
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::wire::{Millis, Reply, from_iso, iso, parameters};
+use super::wire::Millis;
 
-/// Submissions in one answer unless `count` says otherwise, and at most (contract 7).
-const PAGE_DEFAULT: usize = 50;
-const PAGE_MAX: usize = 2_000;
 /// A third failure inside one submission rejects it (contract 7).
 const ATTEMPTS_MAX: u32 = 3;
-const DAY: Millis = 24 * 60 * 60 * 1_000;
 
 /// Where one submission stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,8 +92,16 @@ impl Submission {
         }
     }
 
-    pub(super) fn is_decided(&self) -> bool {
-        self.status != Status::Incomplete
+    /// Neither decided nor deleted.
+    pub(super) fn is_open(&self) -> bool {
+        self.status == Status::Incomplete && !self.deleted
+    }
+
+    /// Nobody finished it: it is rejected by itself (contract 7).
+    pub(super) fn is_abandoned(&mut self, now: Millis) {
+        self.comment = Some("The submission was not finished.");
+        self.comment_code = Some("not_finished");
+        self.becomes(Status::Rejected, now);
     }
 
     /// Sets the status and the times that go with it.
@@ -128,47 +135,17 @@ impl Submission {
         }
         last
     }
-
-    /// Contract 7: the token is seen only when asked for by `submission_id`.
-    fn item(&self, single: bool) -> Value {
-        if self.deleted {
-            return json!({"submission_id": self.id, "comment": "Deleted Submission"});
-        }
-        let mut item = json!({
-            "submission_id": self.id,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "reviewer": self.reviewer,
-            "kyc": {"result": self.status.as_str()},
-            "data": self.person.custom_fields,
-        });
-        let listed = |text: Option<&'static str>| text.map(|text| json!([text]));
-        let optional = [
-            ("email", self.person.email.as_ref().map(|text| json!(text))),
-            ("userid", self.person.userid.as_ref().map(|text| json!(text))),
-            ("pending_at", self.pending_at.map(|at| json!(iso(at)))),
-            ("kyc_result_at", self.result_at.map(|at| json!(iso(at)))),
-            ("tokenId", single.then(|| json!(self.token))),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                item[name] = value;
-            }
-        }
-        for (name, text) in [("comment", self.comment), ("commentCode", self.comment_code)] {
-            if let Some(value) = listed(text) {
-                item["kyc"][name] = value;
-            }
-        }
-        item
-    }
 }
 
-/// All submissions of one project, oldest first.
+/// All submissions of one project, oldest first; a submission is found by its place among them.
 #[derive(Default)]
 pub(super) struct Submissions {
     all: Vec<Submission>,
     places: BTreeMap<String, usize>,
+    by_userid: BTreeMap<String, Vec<usize>>,
+    by_email: BTreeMap<String, Vec<usize>>,
+    /// Places in the order of their start; some were decided since.
+    undecided: VecDeque<usize>,
 }
 
 impl Submissions {
@@ -180,9 +157,19 @@ impl Submissions {
         self.all.len()
     }
 
-    pub(super) fn add(&mut self, submission: Submission) {
-        self.places.insert(submission.id.clone(), self.all.len());
+    /// Adds one that was started no earlier than all others, and returns its place.
+    pub(super) fn add(&mut self, submission: Submission) -> usize {
+        let place = self.all.len();
+        self.places.insert(submission.id.clone(), place);
+        let Person { email, userid, .. } = &submission.person;
+        for (index, name) in [(&mut self.by_email, email), (&mut self.by_userid, userid)] {
+            if let Some(name) = name {
+                index.entry(name.clone()).or_default().push(place);
+            }
+        }
+        self.undecided.push_back(place);
         self.all.push(submission);
+        place
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Submission> {
@@ -193,160 +180,59 @@ impl Submissions {
         self.places.get(id).map(|place| &mut self.all[*place])
     }
 
-    /// `GET /v3/submission`.
-    pub(super) fn answer(&self, query: &str) -> Reply {
-        let query = parameters(query);
-        let Some(filter) = Filter::read(&query) else {
-            return Reply::json(400, &json!({"message": "Invalid Query String parameters"}));
-        };
-        let mut found =
-            self.all.iter().enumerate().filter(|(_, submission)| filter.fits(submission));
-        let mut page: Vec<(usize, &Submission)> = match &filter.after {
-            Some(last) => {
-                let Some(&start) = self.places.get(last) else {
-                    return Reply::json(
-                        400,
-                        &json!({"message": "Invalid Query String parameters"}),
-                    );
-                };
-                found.by_ref().filter(|(place, _)| *place > start).take(filter.count + 1).collect()
+    pub(super) fn at(&self, place: usize) -> &Submission {
+        &self.all[place]
+    }
+
+    /// The one that waits longest to be finished.
+    pub(super) fn oldest_undecided(&self) -> Option<&Submission> {
+        self.undecided.iter().map(|place| &self.all[*place]).find(|each| each.is_open())
+    }
+
+    /// The same, to be abandoned: it is not found again.
+    pub(super) fn pop_undecided(&mut self) -> Option<&mut Submission> {
+        while let Some(place) = self.undecided.pop_front() {
+            if self.all[place].is_open() {
+                return Some(&mut self.all[place]);
             }
-            None => found.take(filter.count + 1).collect(),
-        };
-        let more = page.len() > filter.count;
-        page.truncate(filter.count);
-        let single = filter.id.is_some();
-        let items: Vec<Value> =
-            page.iter().map(|(_, submission)| submission.item(single)).collect();
-        let mut answer = json!({"Items": items});
-        if let (true, Some((_, last))) = (more, page.last()) {
-            answer["nextpageKey"] = json!({"id": last.id, "created_at": iso(last.created_at)});
         }
-        Reply::json(200, &answer)
+        None
     }
-}
 
-struct Filter {
-    id: Option<String>,
-    userid: Option<String>,
-    email: Option<String>,
-    from: Option<Millis>,
-    /// Exclusive: the end of `end_date`.
-    until: Option<Millis>,
-    count: usize,
-    after: Option<String>,
-}
-
-impl Filter {
-    fn read(query: &BTreeMap<String, String>) -> Option<Self> {
-        let text = |name: &str| query.get(name).cloned();
-        let date = |name: &str| match query.get(name) {
-            None => Some(None),
-            Some(text) => day(text).map(Some),
-        };
-        let count = match query.get("count") {
-            None => PAGE_DEFAULT,
-            Some(text) => text.parse().ok().filter(|count| (1..=PAGE_MAX).contains(count))?,
-        };
-        if let Some(at) = query.get("nextpage_date") {
-            from_iso(at)?;
+    /// Forgets what was decided at the front of those that wait.
+    pub(super) fn settle(&mut self) {
+        while self.undecided.front().is_some_and(|place| !self.all[*place].is_open()) {
+            self.undecided.pop_front();
         }
-        Some(Self {
-            id: text("submission_id"),
-            userid: text("userid"),
-            email: text("email"),
-            from: date("start_date")?,
-            until: date("end_date")?.map(|at| at + DAY),
-            count,
-            after: text("nextpage_id"),
-        })
     }
-
-    fn fits(&self, submission: &Submission) -> bool {
-        let equal = |wanted: &Option<String>, is: Option<&String>| {
-            wanted.as_ref().is_none_or(|wanted| is == Some(wanted))
-        };
-        equal(&self.id, Some(&submission.id))
-            && equal(&self.userid, submission.person.userid.as_ref())
-            && equal(&self.email, submission.person.email.as_ref())
-            && self.from.is_none_or(|from| submission.created_at >= from)
-            && self.until.is_none_or(|until| submission.created_at < until)
-    }
-}
-
-/// Midnight UTC of `YYYY-MM-DD`, or of the older `YYYYMMDD`.
-fn day(text: &str) -> Option<Millis> {
-    let date = Date::strptime("%Y-%m-%d", text).or_else(|_| Date::strptime("%Y%m%d", text)).ok()?;
-    from_iso(&format!("{date}T00:00:00Z"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOON: Millis = 1_768_478_400_000; // 2026-01-15T12:00:00Z
-
-    fn submissions() -> Submissions {
-        let mut submissions = Submissions::default();
-        for n in 0..5 {
-            let person = Person {
-                userid: Some(format!("u{}", n % 2)),
-                custom_fields: BTreeMap::from([("cf1".to_owned(), "a".to_owned())]),
-                ..Person::default()
-            };
-            let token = format!("token-{n:04}");
-            submissions.add(Submission::new(format!("sub-{n}"), token, person, NOON + n * DAY));
-        }
-        submissions
-    }
-
-    fn items(reply: &Reply) -> Vec<Value> {
-        let body: Value = serde_json::from_str(&reply.body).unwrap();
-        body["Items"].as_array().unwrap().clone()
-    }
-
-    #[test]
-    fn only_a_question_by_submission_id_shows_the_token() {
-        let submissions = submissions();
-        let single = items(&submissions.answer("submission_id=sub-3"));
-        assert_eq!(single[0]["tokenId"], "token-0003");
-        assert_eq!(single[0]["data"]["cf1"], "a");
-        let listed = items(&submissions.answer("userid=u1"));
-        assert_eq!(listed.len(), 2);
-        assert!(listed.iter().all(|item| item.get("tokenId").is_none()));
-    }
-
-    #[test]
-    fn pages_follow_one_another_without_gap_or_repetition() {
-        let submissions = submissions();
-        let mut seen = Vec::new();
-        let mut query = "count=2".to_owned();
-        for _ in 0..10 {
-            let reply = submissions.answer(&query);
-            seen.extend(items(&reply).iter().map(|item| item["submission_id"].clone()));
-            let body: Value = serde_json::from_str(&reply.body).unwrap();
-            let Some(key) = body.get("nextpageKey") else { break };
-            let (id, at) = (key["id"].as_str().unwrap(), key["created_at"].as_str().unwrap());
-            query = format!("count=2&nextpage_id={id}&nextpage_date={at}");
-        }
-        assert_eq!(seen, ["sub-0", "sub-1", "sub-2", "sub-3", "sub-4"]);
-    }
-
-    #[test]
-    fn a_date_range_includes_both_its_days() {
-        let answer = submissions().answer("start_date=2026-01-16&end_date=20260117");
-        let ids: Vec<_> = items(&answer).iter().map(|item| item["submission_id"].clone()).collect();
-        assert_eq!(ids, ["sub-1", "sub-2"]);
-        assert_eq!(submissions().answer("start_date=yesterday").status, 400);
-    }
-
     #[test]
     fn the_third_failed_attempt_rejects() {
         let mut submission =
-            Submission::new("sub-1".into(), "token-aa".into(), Person::default(), NOON);
-        assert!(!submission.fails_attempt(NOON + 1) && !submission.fails_attempt(NOON + 2));
-        assert!(submission.fails_attempt(NOON + 3));
+            Submission::new("sub-1".into(), "token-aa".into(), Person::default(), 0);
+        assert!(!submission.fails_attempt(1) && !submission.fails_attempt(2));
+        assert!(submission.fails_attempt(3));
         assert_eq!(submission.status, Status::Rejected);
-        assert_eq!(submission.item(true)["kyc"]["commentCode"], json!(["too_many_retry"]));
+        assert_eq!(submission.comment_code, Some("too_many_retry"));
+    }
+
+    #[test]
+    fn who_waits_longest_is_the_oldest_that_nobody_decided() {
+        let mut submissions = Submissions::default();
+        for n in 0..3 {
+            let (id, token) = (format!("sub-{n}"), format!("token-{n:04}"));
+            submissions.add(Submission::new(id, token, Person::default(), n));
+        }
+        submissions.get_mut("sub-0").unwrap().becomes(Status::Pending, 5);
+        submissions.settle();
+        assert_eq!(submissions.oldest_undecided().unwrap().id, "sub-1");
+        submissions.get_mut("sub-1").unwrap().deleted = true;
+        assert_eq!(submissions.pop_undecided().unwrap().id, "sub-2");
+        assert!(submissions.oldest_undecided().is_none());
     }
 }

@@ -1,17 +1,14 @@
 //! The simulator through its sockets: what the contract's samples look like to a client.
 
-use std::sync::Mutex;
-
-use axum::{Router, body::Bytes, extract::State, routing::post};
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
 use super::*;
 
-const PID: &str = "pid_demo";
+pub(super) const PID: &str = "pid_demo";
 const KEY: &str = "argos_test_demo";
 
-async fn simulator() -> (Simulator, Client) {
+pub(super) async fn simulator() -> (Simulator, Client) {
     let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     (simulator, delivery::client().unwrap())
 }
@@ -20,21 +17,21 @@ fn tokens_url(simulator: &Simulator) -> String {
     format!("{}/submission/tokens", simulator.api_url())
 }
 
-async fn answered(request: RequestBuilder) -> (u16, Value) {
+pub(super) async fn answered(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
 }
 
-async fn register(simulator: &Simulator, client: &Client, ids: &[&str]) -> (u16, Value) {
+pub(super) async fn register(simulator: &Simulator, client: &Client, ids: &[&str]) -> (u16, Value) {
     let body = json!({"tokenId": ids}).to_string();
     let request = client.post(tokens_url(simulator)).header("x-api-key", KEY);
     answered(request.header("content-type", "text/plain").body(body)).await
 }
 
 /// Waits for a state that comes by itself, and fails if it does not.
-async fn until(mut reached: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+pub(super) async fn until(mut reached: impl FnMut() -> bool) {
+    for _ in 0..12_000 {
         if reached() {
             return;
         }
@@ -161,52 +158,54 @@ async fn a_person_walks_the_pages_from_consent_to_approval() {
     assert_eq!((counters.tokens_opened, counters.tokens_opened_by_several), (1, 0));
 }
 
-/// A receiver that refuses its first webhook and keeps what it was sent.
-#[derive(Default)]
-struct Receiver {
-    seen: Mutex<Vec<Value>>,
-}
-
-async fn receive(State(receiver): State<Arc<Receiver>>, body: Bytes) -> axum::http::StatusCode {
-    let mut seen = receiver.seen.lock().unwrap();
-    seen.push(serde_json::from_slice(&body).unwrap());
-    if seen.len() == 1 {
-        axum::http::StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        axum::http::StatusCode::OK
+#[tokio::test]
+async fn the_record_is_read_in_pages_and_a_crowd_is_played_over_http() {
+    let (simulator, client) = simulator().await;
+    let ids: Vec<String> = (0..1_200).map(|n| format!("token-{n:06}")).collect();
+    for batch in ids.chunks(500) {
+        let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+        register(&simulator, &client, &batch).await;
     }
+    let links: Vec<String> = ids[..2]
+        .iter()
+        .map(|id| format!("{}?pid={PID}&token={id}", simulator.form_url()))
+        .collect();
+    let body = json!({"links": links, "plan": {"submits": {"decision": "pending"}}});
+    let url = |name: &str| format!("{}/_sim/{name}", simulator.form_url());
+    let (status, report) = answered(client.post(url("crowd")).body(body.to_string())).await;
+    assert_eq!((status, report["people"].as_array().unwrap().len()), (200, 2));
+    let (_, first) = answered(client.get(url("record"))).await;
+    assert_eq!((&first["total"], &first["next_offset"]), (&json!(1_200), &json!(1_000)));
+    let token = &first["tokens"][0];
+    assert_eq!((&token["token"], &token["state"]), (&json!("token-000000"), &json!("present")));
+    assert_eq!(token["submissions"][0]["id"], report["people"][0]["submissions"][0]);
+    assert_eq!(token["submissions"][0]["status"], "pending");
+    let (_, rest) = answered(client.get(url("record?offset=1000"))).await;
+    assert_eq!(rest["tokens"].as_array().unwrap().len(), 200);
+    assert_eq!(rest["next_offset"], Value::Null);
+    let whole = simulator.record(PID).unwrap();
+    assert_eq!((whole.len(), whole[1_199].token.as_str()), (1_200, "token-001199"));
+    assert!(simulator.record("pid_other").is_none());
 }
 
 #[tokio::test]
-async fn webhooks_arrive_in_order_and_are_repeated_when_refused() {
-    let receiver = Arc::new(Receiver::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let app = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&receiver));
-    let served = tokio::spawn(async move { axum::serve(listener, app).await });
-
+async fn every_ending_has_a_page_of_its_own() {
     let (simulator, client) = simulator().await;
-    let settings = WebhookSettings { url: Some(url), ..WebhookSettings::default() };
-    simulator.control(Command::Webhooks(settings)).unwrap();
     register(&simulator, &client, &["token-0001"]).await;
-    let control = |name: &str, body: Value| {
-        let url = format!("{}/_sim/{name}", simulator.form_url());
-        answered(client.post(url).body(body.to_string()))
-    };
-    let (status, started) =
-        control("liveform/start", json!({"token": "token-0001", "cf1": "a"})).await;
-    assert_eq!(status, 200, "{started}");
-    let decision = json!({"submission_id": started["submission_id"], "decision": "rejected"});
-    assert_eq!(control("liveform/decide", decision).await.0, 200);
-
-    until(|| simulator.counters(PID).unwrap().webhooks_delivered == 2).await;
-    let seen = receiver.seen.lock().unwrap().clone();
-    let triggers: Vec<&Value> = seen.iter().map(|body| &body["webhook_trigger"]).collect();
-    assert_eq!(triggers, ["created", "created", "rejected"]);
-    assert_eq!(seen[1]["tokenId"], "token-0001");
-    assert_eq!(seen[1]["cf"], json!({"cf1": "a"}));
-    assert_eq!(seen[2]["kyc_result"]["status"], "rejected");
-    served.abort();
+    let link = format!("{}/?pid={PID}&token=token-0001", simulator.form_url());
+    let mut visitor = Visitor::new(&simulator.form_url()).unwrap();
+    let submission = visitor.start(&link).await.unwrap();
+    let endings = [
+        ("retry", "Take a selfie"),
+        ("pending", "Under review"),
+        ("rejected", "Not verified"),
+        ("approved", "You are verified"),
+        ("delete", "Deleted submission"),
+    ];
+    for (decision, title) in endings {
+        let shown = visitor.decide(&submission, decision).await.unwrap();
+        assert!(shown.title.starts_with(title), "{decision}: {}", shown.title);
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,22 @@
 //! The rules of `/v3/submission/tokens` (contract 1.2 to 1.5), over one project's pool.
 
+mod listing;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
+use self::listing::{list, row_json};
 use super::{
     faults::{Fault, Operation},
     pool::{Row, Version},
-    project::{Overflow, Project},
-    wire::{ApiRequest, ErrorCode, Millis, Reply, from_iso, iso, parameters},
+    project::Project,
+    rules::Overflow,
+    wire::{ApiRequest, ErrorCode, Millis, Reply, parameters},
 };
 
 pub(super) const PATH: &str = "/v3/submission/tokens";
 
-/// Ids in one page of a listing (contract 1.4).
-const PAGE: usize = 10_000;
 /// Ids that a deletion in order of time may take at once (contract 1.5).
 const ORDERED_DELETE_MAX: usize = 5_000;
 
@@ -190,7 +192,7 @@ fn get(
         }),
     };
     let row = row.ok_or(ErrorCode::TokenNotFound)?;
-    Ok(json!({"success": true, "tokenId": id, "data": row_json(&row)}))
+    Ok(json!({"success": true, "tokenId": id, "data": row_json(&row, &project.rules)}))
 }
 
 fn count(
@@ -207,36 +209,6 @@ fn count(
         None => project.pool.len(),
     };
     Ok(json!({"success": true, "count": count}))
-}
-
-fn list(
-    project: &Project,
-    now: Millis,
-    query: &str,
-    fault: Option<&Fault>,
-) -> Result<Value, ErrorCode> {
-    let loops = fault == Some(&Fault::LoopingList);
-    let cursor = if loops { None } else { read_cursor(query)? };
-    let (mut rows, total) = match past(project, now, fault) {
-        Some(version) => {
-            let rows = project.pool.past(version);
-            let total = rows.len();
-            let rest = rows.into_iter().filter(|row| {
-                cursor.as_ref().is_none_or(|(at, id)| (row.updated_at, &row.id) > (*at, id))
-            });
-            (rest.take(PAGE + 1).collect(), total)
-        }
-        None => (project.pool.page(cursor.as_ref(), PAGE + 1), project.pool.len()),
-    };
-    let more = rows.len() > PAGE || loops;
-    rows.truncate(PAGE);
-    let data: Vec<Value> = rows.iter().map(row_json).collect();
-    let mut answer = json!({"success": true, "count": total, "data": data});
-    if let (true, Some(last)) = (more, rows.last()) {
-        answer["nextPageKeyId"] = json!(*last.id);
-        answer["nextPageKeyTime"] = json!(iso(last.updated_at));
-    }
-    Ok(answer)
 }
 
 /// The whole array or the first malformed id; which code wins where several fit is unknown.
@@ -270,26 +242,6 @@ fn judge_id(id: &str) -> Result<(), ErrorCode> {
         return Err(ErrorCode::InvalidTokenIdFormat);
     }
     Ok(())
-}
-
-fn read_cursor(query: &str) -> Result<Option<(Millis, Arc<str>)>, ErrorCode> {
-    let query = parameters(query);
-    match (query.get("nextPageKeyId"), query.get("nextPageKeyTime")) {
-        (None, None) => Ok(None),
-        (Some(id), Some(time)) => {
-            let at = from_iso(time).ok_or(ErrorCode::InvalidQueryParameters)?;
-            Ok(Some((at, Arc::from(id.as_str()))))
-        }
-        _ => Err(ErrorCode::InvalidQueryParameters),
-    }
-}
-
-fn row_json(row: &Row) -> Value {
-    let mut body = json!({"tokenId": *row.id, "updateTime": iso(row.updated_at)});
-    if row.expired {
-        body["expired"] = json!(true);
-    }
-    body
 }
 
 /// The version a stale answer shows; `None` for an honest one.

@@ -1,20 +1,38 @@
-//! Webhooks out: their bodies as contract 3.3 shows them, and what may happen to them on the way.
+//! Webhooks out: what is sent, and what may happen to it on the way.
 //!
-//! The outbox only decides (lost, twice, later, in another order); `delivery` carries them out.
+//! The outbox only decides (lost, twice, late, in another order, sealed); `delivery` carries out. Luck
+//! is drawn from a seed in the order in which webhooks are made, so that the same run has the same
+//! luck.
 
-use std::time::Duration;
+mod body;
+mod chance;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+pub use self::body::{Flavour, TokenKey};
+use self::chance::Chance;
 use super::{
     faults::Times,
+    sealed,
     submissions::{Status, Submission},
-    wire::{Millis, iso},
+    wire::Millis,
+    witness::Counters,
 };
 
 /// Bodies kept for the state dump.
 const SHOWN_MAX: usize = 1_000;
+/// A late webhook lets up to so many later ones go first.
+const OVERTAKEN_BY: u64 = 32;
+/// It waits no longer than this for them.
+const LATE_AT_MOST: Millis = 5_000;
+/// Tries of a delivery unless the settings say otherwise.
+const TRIES: u32 = 3;
 
 /// A change to the webhook settings of one project; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,18 +49,36 @@ pub struct WebhookSettings {
     /// How many of the next ones are kept until all of them are there, then sent newest first.
     /// 0 sends what is kept.
     pub reorder: Option<u32>,
+    /// How many of a hundred are never sent. This and the next two are drawn for each webhook.
+    pub drop_percent: Option<f64>,
+    /// How many of a hundred are sent twice.
+    pub duplicate_percent: Option<f64>,
+    /// How many of a hundred arrive only after one to 32 later ones have been carried out, at most
+    /// five seconds. Of one that is sent twice as well, only the second copy is late.
+    pub late_percent: Option<f64>,
+    /// What the rates are drawn from; naming it starts the luck afresh.
+    pub seed: Option<u64>,
     pub delay_ms: Option<u64>,
+    /// How often a webhook is tried that is not answered 2xx, the first time included; at least 1.
+    pub tries: Option<u32>,
     /// Whether decisions carry `tokenId` and `userid`; the newest sample does not (contract 3.3).
     pub identify: Option<bool>,
+    /// Whether bodies are `{"data":"<base64>"}`, sealed under the API key (contract 3.4).
+    pub sealed: Option<bool>,
+    pub flavour: Option<Flavour>,
 }
 
 /// One webhook on its way to a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub pid: String,
+    /// Deliveries of the same lane keep their order: it is the token they are about.
+    pub lane: String,
     pub url: String,
     pub body: String,
     pub delay: Duration,
+    /// How often it is tried.
+    pub tries: u32,
 }
 
 /// What a webhook tells.
@@ -96,34 +132,80 @@ pub(super) enum Expiry {
 /// The webhooks of one project that wait to be carried out.
 pub(super) struct Outbox {
     pid: String,
+    /// Seals bodies.
+    key: String,
     url: Option<String>,
     drop: Times,
     duplicate: Times,
     reorder: usize,
+    rates: Rates,
+    chance: Chance,
     delay: Duration,
+    tries: u32,
     identify: bool,
-    kept: Vec<String>,
+    sealed: bool,
+    flavour: Flavour,
+    kept: Vec<Letter>,
+    /// Late ones, by the number of ended deliveries that lets them go, and their own number.
+    late: BTreeMap<(u64, u64), Late>,
     due: Vec<Delivery>,
-    shown: Vec<String>,
+    shown: VecDeque<String>,
+    tally: Tally,
+    /// The last look of the clock, which looks before every act.
+    now: Millis,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Rates {
+    drop: f64,
+    duplicate: f64,
+    late: f64,
+}
+
+/// A body and the lane it goes by.
+#[derive(Clone)]
+struct Letter {
+    lane: String,
+    body: String,
+}
+
+struct Late {
+    letter: Letter,
+    until: Millis,
+}
+
+#[derive(Default)]
+struct Tally {
     made: u64,
     dropped: u64,
+    duplicated: u64,
+    late: u64,
+    posted: u64,
+    ended: u64,
 }
 
 impl Outbox {
-    pub(super) fn new(pid: &str, url: Option<String>) -> Self {
+    pub(super) fn new(pid: &str, key: &str, url: Option<String>) -> Self {
         Self {
             pid: pid.to_owned(),
+            key: key.to_owned(),
             url,
             drop: Times::Next(0),
             duplicate: Times::Next(0),
             reorder: 0,
+            rates: Rates::default(),
+            chance: Chance::new(0),
             delay: Duration::ZERO,
+            tries: TRIES,
             identify: true,
+            sealed: false,
+            flavour: Flavour::default(),
             kept: Vec::new(),
+            late: BTreeMap::new(),
             due: Vec::new(),
-            shown: Vec::new(),
-            made: 0,
-            dropped: 0,
+            shown: VecDeque::new(),
+            tally: Tally::default(),
+            now: 0,
         }
     }
 
@@ -133,8 +215,19 @@ impl Outbox {
         }
         self.drop = settings.drop.unwrap_or(self.drop);
         self.duplicate = settings.duplicate.unwrap_or(self.duplicate);
+        self.rates = Rates {
+            drop: settings.drop_percent.unwrap_or(self.rates.drop),
+            duplicate: settings.duplicate_percent.unwrap_or(self.rates.duplicate),
+            late: settings.late_percent.unwrap_or(self.rates.late),
+        };
+        if let Some(seed) = settings.seed {
+            self.chance = Chance::new(seed);
+        }
         self.delay = settings.delay_ms.map_or(self.delay, Duration::from_millis);
+        self.tries = settings.tries.map_or(self.tries, |tries| tries.max(1));
         self.identify = settings.identify.unwrap_or(self.identify);
+        self.sealed = settings.sealed.unwrap_or(self.sealed);
+        self.flavour = settings.flavour.unwrap_or(self.flavour);
         if let Some(window) = settings.reorder {
             self.reorder = window as usize;
             self.release();
@@ -145,56 +238,111 @@ impl Outbox {
         self.url.as_deref()
     }
 
-    /// The bodies made so far, newest last.
-    pub(super) fn shown(&self) -> &[String] {
+    /// The bodies made last, unsealed, newest last.
+    pub(super) fn shown(&self) -> &VecDeque<String> {
         &self.shown
     }
 
-    /// How many were made, and how many of those were dropped.
-    pub(super) fn tally(&self) -> (u64, u64) {
-        (self.made, self.dropped)
+    /// Writes down what became of the webhooks before they left.
+    pub(super) fn count(&self, counters: &mut Counters) {
+        let Tally { made, dropped, duplicated, late, posted, ended } = self.tally;
+        counters.webhooks_made = made;
+        counters.webhooks_dropped = dropped;
+        counters.webhooks_duplicated = duplicated;
+        counters.webhooks_late = late;
+        counters.webhooks_waiting =
+            posted.saturating_sub(ended) + (self.late.len() + self.kept.len()) as u64;
     }
 
     pub(super) fn take(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.due)
     }
 
+    /// A delivery ended, one way or the other; whoever waited for it may go.
+    pub(super) fn ended(&mut self) {
+        self.tally.ended += 1;
+        while self.late.first_key_value().is_some_and(|((after, _), _)| *after <= self.tally.ended)
+        {
+            self.let_late_go();
+        }
+    }
+
+    /// Lets go what was late for long enough.
+    pub(super) fn advance(&mut self, now: Millis) {
+        self.now = now;
+        while self.late.first_key_value().is_some_and(|(_, late)| late.until <= now) {
+            self.let_late_go();
+        }
+    }
+
     pub(super) fn about(&mut self, trigger: Trigger, submission: &Submission, now: Millis) {
-        self.send(&body(trigger, submission, now, self.identify));
+        let body = body::about(trigger, submission, now, self.identify, self.flavour);
+        self.hand_in(&submission.token, &body);
     }
 
     pub(super) fn token_expired(&mut self, token: &str, expiry: Expiry) {
-        let body = match expiry {
-            Expiry::Count { at } => json!({
-                "webhook_trigger": "token_expired", "token_id": token,
-                "expired_condition": "count", "expired_at": iso(at), "service": "idCheck",
-            }),
-            Expiry::Time { expected_at } => json!({
-                "webhook_trigger": "token_expired", "token_id": token, "expired_condition": "time",
-                "expected_expired_at": iso(expected_at), "service": "idCheck",
-            }),
-        };
-        self.send(&body);
+        let key = self.flavour.token_key;
+        self.hand_in(token, &body::token_expired(token, expiry, "idCheck", key));
+        if self.flavour.face_auth {
+            self.hand_in(token, &body::token_expired(token, expiry, "faceAuth", key));
+        }
     }
 
     /// Sends any body; for shapes that no step of the Liveform makes.
     pub(super) fn send(&mut self, body: &Value) {
-        let body = body.to_string();
+        self.hand_in("", body);
+    }
+
+    fn hand_in(&mut self, lane: &str, body: &Value) {
+        let mut body = body.to_string();
         if self.shown.len() == SHOWN_MAX {
-            self.shown.remove(0);
+            self.shown.pop_front();
         }
-        self.shown.push(body.clone());
-        self.made += 1;
-        if self.drop.take() {
-            self.dropped += 1;
+        self.shown.push_back(body.clone());
+        if self.sealed {
+            body = json!({"data": sealed::seal(body.as_bytes(), &self.key)}).to_string();
+        }
+        self.tally.made += 1;
+        // Always all four, so that a rate does not change the luck of the others.
+        let drop = self.chance.percent(self.rates.drop);
+        let duplicate = self.chance.percent(self.rates.duplicate);
+        let late = self.chance.percent(self.rates.late);
+        let overtaken_by = self.chance.up_to(OVERTAKEN_BY);
+        let letter = Letter { lane: lane.to_owned(), body };
+        if self.drop.take() || drop {
+            self.tally.dropped += 1;
         } else if self.reorder > 0 {
-            self.kept.push(body);
+            self.kept.push(letter);
             if self.kept.len() >= self.reorder {
                 self.reorder = 0;
                 self.release();
             }
+        } else if late {
+            if duplicate {
+                self.tally.duplicated += 1;
+                self.post(letter.clone());
+            }
+            self.hold(letter, overtaken_by);
         } else {
-            self.post(body);
+            if duplicate {
+                self.tally.duplicated += 1;
+                self.post(letter.clone());
+            }
+            self.post(letter);
+        }
+    }
+
+    /// So many more have to end than were posted before this one: at least so many later ones.
+    fn hold(&mut self, letter: Letter, overtaken_by: u64) {
+        self.tally.late += 1;
+        let after = self.tally.posted + overtaken_by;
+        let until = self.now.saturating_add(LATE_AT_MOST);
+        self.late.insert((after, self.tally.made), Late { letter, until });
+    }
+
+    fn let_late_go(&mut self) {
+        if let Some((_, late)) = self.late.pop_first() {
+            self.post(late.letter);
         }
     }
 
@@ -203,125 +351,25 @@ impl Outbox {
         if self.reorder > self.kept.len() {
             return;
         }
-        for body in std::mem::take(&mut self.kept).into_iter().rev() {
-            self.post(body);
+        for letter in std::mem::take(&mut self.kept).into_iter().rev() {
+            self.post(letter);
         }
     }
 
-    fn post(&mut self, body: String) {
+    fn post(&mut self, letter: Letter) {
         let Some(url) = self.url.clone() else { return };
-        let delivery = Delivery { pid: self.pid.clone(), url, body, delay: self.delay };
+        let Letter { lane, body } = letter;
+        let (pid, delay, tries) = (self.pid.clone(), self.delay, self.tries);
+        let delivery = Delivery { pid, lane, url, body, delay, tries };
         if self.duplicate.take() {
+            self.tally.duplicated += 1;
+            self.tally.posted += 1;
             self.due.push(delivery.clone());
         }
+        self.tally.posted += 1;
         self.due.push(delivery);
     }
 }
 
-fn body(trigger: Trigger, submission: &Submission, now: Millis, identify: bool) -> Value {
-    let mut body = Map::new();
-    body.insert("webhook_trigger".into(), json!(trigger.as_str()));
-    body.insert("submission_id".into(), json!(submission.id));
-    match trigger {
-        Trigger::Delete => {
-            body.insert("account_email".into(), json!("admin@example.com"));
-            body.insert("delete_time".into(), json!(iso(now)));
-            body.insert("comment".into(), json!("deleted by an administrator"));
-            return Value::Object(body);
-        }
-        Trigger::Updated => {
-            body.insert(
-                "data".into(),
-                json!({
-                    "update": ["kycStatus"], "kyc_result": submission.status.as_str(),
-                    "pending_at": submission.pending_at.map(iso), "reviewer": submission.reviewer,
-                }),
-            );
-            body.insert("admin".into(), json!("admin@example.com"));
-            body.insert("update_time".into(), json!(iso(submission.updated_at)));
-        }
-        Trigger::Created | Trigger::Retry => {
-            body.insert("kyc_result".into(), json!({"status": submission.status.as_str()}));
-            body.insert("cf".into(), json!(submission.person.custom_fields));
-            body.insert("ipAddress".into(), json!("203.0.113.7"));
-            if trigger == Trigger::Retry {
-                body.insert("retryCode".into(), json!("image_blurred"));
-                body.insert("attempts".into(), json!(submission.attempts));
-            }
-        }
-        Trigger::Submit | Trigger::Approved | Trigger::Rejected => {
-            body.insert("cf".into(), json!(submission.person.custom_fields));
-            body.insert("applicant_id".into(), json!(format!("applicant-{}", submission.id)));
-            body.insert("kyc_result".into(), json!({
-                "status": submission.status.as_str(), "reviewer": submission.reviewer,
-                "created_at": iso(submission.created_at), "updated_at": iso(submission.updated_at),
-                "pending_at": submission.pending_at.map(iso),
-                "kyc_result_at": submission.result_at.map(iso),
-                "comment": submission.comment, "commentCode": submission.comment_code,
-            }));
-        }
-    }
-    if let Some(email) = submission.person.email.as_ref().filter(|_| trigger != Trigger::Created) {
-        body.insert("email".into(), json!(email));
-    }
-    let decision = matches!(trigger, Trigger::Submit | Trigger::Approved | Trigger::Rejected);
-    if identify || !decision {
-        body.insert("tokenId".into(), json!(submission.token));
-        if let Some(userid) = &submission.person.userid {
-            body.insert("userid".into(), json!(userid));
-        }
-    }
-    Value::Object(without_nulls(body))
-}
-
-/// "Only entered values are returned" (contract 3.3).
-fn without_nulls(members: Map<String, Value>) -> Map<String, Value> {
-    members
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| match value {
-            Value::Object(inner) => (name, Value::Object(without_nulls(inner))),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)) => (name, other),
-        })
-        .collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outbox(settings: WebhookSettings) -> Outbox {
-        let mut outbox = Outbox::new("pid_demo", Some("http://127.0.0.1:1/hook".into()));
-        outbox.change(settings);
-        outbox
-    }
-
-    fn sent(outbox: &mut Outbox, names: &[&str]) -> Vec<String> {
-        for name in names {
-            outbox.send(&json!(name));
-        }
-        outbox.take().into_iter().map(|delivery| delivery.body.replace('"', "")).collect()
-    }
-
-    #[test]
-    fn webhooks_are_lost_doubled_and_turned_round_as_told() {
-        let lose = WebhookSettings { drop: Some(Times::Next(1)), ..Default::default() };
-        assert_eq!(sent(&mut outbox(lose), &["a", "b"]), ["b"]);
-        let double = WebhookSettings { duplicate: Some(Times::Next(1)), ..Default::default() };
-        assert_eq!(sent(&mut outbox(double), &["a", "b"]), ["a", "a", "b"]);
-        let turn = WebhookSettings { reorder: Some(2), ..Default::default() };
-        assert_eq!(sent(&mut outbox(turn), &["a", "b", "c"]), ["b", "a", "c"]);
-    }
-
-    #[test]
-    fn what_is_kept_for_reordering_can_be_let_go() {
-        let mut outbox = outbox(WebhookSettings { reorder: Some(9), ..Default::default() });
-        assert!(sent(&mut outbox, &["a", "b"]).is_empty());
-        outbox.change(WebhookSettings { reorder: Some(0), ..Default::default() });
-        assert_eq!(sent(&mut outbox, &["c"]), ["b", "a", "c"]);
-    }
-}
+mod tests;

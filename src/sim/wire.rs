@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -151,6 +151,21 @@ pub(super) fn from_iso(text: &str) -> Option<Millis> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
+/// The placeholder of contract 7 taken by its word.
+const DASHED: &str = "%Y-%m-%d-%H-%M-%S-UTC";
+
+/// `2026-01-15-10-30-45-UTC`, as contract 7 prints times.
+pub(super) fn dashed(at: Millis) -> String {
+    let time = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime(DASHED).to_string()
+}
+
+/// The inverse of [`dashed`], to the second; `None` for anything else.
+pub(super) fn from_dashed(text: &str) -> Option<Millis> {
+    let time = DateTime::strptime(DASHED, text).ok()?;
+    Offset::UTC.to_timestamp(time).ok().map(Timestamp::as_millisecond)
+}
+
 /// A span of time in milliseconds, saturating where nobody will ever wait.
 pub(super) fn millis(span: Duration) -> Millis {
     Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
@@ -166,6 +181,8 @@ mod tests {
         assert_eq!(iso(at), "2026-01-15T10:30:45.123Z");
         assert_eq!(from_iso(&iso(at)), Some(at));
         assert_eq!(iso(1_768_473_045_000), "2026-01-15T10:30:45.000Z");
+        assert_eq!(dashed(at), "2026-01-15-10-30-45-UTC");
+        assert_eq!(from_dashed(&dashed(at)), Some(at - 123));
     }
 
     #[test]

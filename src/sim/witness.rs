@@ -43,7 +43,7 @@ pub struct Counters {
     pub overwrites_of_deleted: u64,
     /// Ids deleted that the control side had put there.
     pub deletes_of_foreign: u64,
-    /// Ids deleted while a submission on them was under way and undecided.
+    /// Ids deleted while somebody was inside with an undecided submission on them.
     pub deletes_in_session: u64,
     /// Calls in the busiest second and minute, by simulated time.
     pub calls_per_second_max: u64,
@@ -59,13 +59,22 @@ pub struct Counters {
     /// Times the Liveform refused, by cause.
     pub opens_refused: BTreeMap<&'static str, u64>,
     pub submissions_started: u64,
+    /// Also those made while there was no address.
     pub webhooks_made: u64,
     /// Not sent, as the settings say.
     pub webhooks_dropped: u64,
+    /// Sent a second time, as the settings say.
+    pub webhooks_duplicated: u64,
+    /// Held back until later ones were through, as the rate says.
+    pub webhooks_late: u64,
+    /// Held back or on their way: neither delivered nor given up.
+    pub webhooks_waiting: u64,
     /// Answered 2xx.
     pub webhooks_delivered: u64,
     /// Given up after the last try.
     pub webhooks_failed: u64,
+    /// Tries by the class of their answer: `2xx` to `5xx`, or `none`.
+    pub webhook_answers: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Default)]
@@ -165,6 +174,24 @@ impl Witness {
 
     pub(super) fn open_refused(&mut self, cause: &'static str) {
         *self.counters.opens_refused.entry(cause).or_default() += 1;
+    }
+
+    /// A delivery ended after these answers, the last of which counts; `None` is no answer, and none at
+    /// all is a webhook that found no place to wait.
+    pub(super) fn carried(&mut self, answers: &[Option<u16>]) {
+        let class = |status: Option<u16>| match status {
+            Some(200..=299) => "2xx",
+            Some(300..=399) => "3xx",
+            Some(400..=499) => "4xx",
+            Some(_) => "5xx",
+            None => "none",
+        };
+        for answer in answers {
+            *self.counters.webhook_answers.entry(class(*answer)).or_default() += 1;
+        }
+        let arrived = answers.last().is_some_and(|answer| class(*answer) == "2xx");
+        self.counters.webhooks_delivered += u64::from(arrived);
+        self.counters.webhooks_failed += u64::from(!arrived);
     }
 
     /// How many distinct visitors entered with this id.

@@ -1,8 +1,9 @@
 //! The whole simulated ARGOS as one synchronous value: a request and a time go in, an answer comes out.
 //!
-//! **Law.** Nothing here reads a clock, draws randomness, sleeps or opens a socket. Time is the caller's
-//! wall clock plus what was skipped; late effects and expiries happen when the next call looks. So the
-//! same calls at the same times give the same world, with sockets in front of it or without.
+//! **Law.** Nothing here reads a clock, draws luck without a seed, sleeps or opens a socket. Time is the
+//! caller's wall clock plus what was skipped; late effects, expiries and whatever else is due happen
+//! when the next call looks. So the same calls at the same times give the same world, with sockets in
+//! front of it or without.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +13,8 @@ use super::{
     faults::{Effect, Fault, FaultBody, Operation},
     liveform::{Decision, Refusal},
     project::{Project, ProjectOptions},
-    submissions::{Person, Status},
+    record::TokenRecord,
+    submissions::{Person, Status, Submission},
     token_api,
     webhooks::Delivery,
     wire::{ApiRequest, Exchange, Millis, Reply, millis, parameters},
@@ -26,6 +28,7 @@ pub struct World {
     first: String,
     base_latency: Duration,
     skipped: Millis,
+    latest: Millis,
     late: Vec<LateEffect>,
     /// Marks the submissions of this world, so that two runs never share an id.
     run: Millis,
@@ -48,6 +51,9 @@ pub(super) struct Inside {
     pub(super) submission_id: String,
     pub(super) status: Status,
     pub(super) attempts: u32,
+    /// Why it was rejected.
+    pub(super) reason: Option<&'static str>,
+    pub(super) deleted: bool,
 }
 
 impl World {
@@ -63,6 +69,7 @@ impl World {
             first,
             base_latency,
             skipped: 0,
+            latest: Millis::MIN,
             late: Vec::new(),
             run: wall,
             submissions: 0,
@@ -177,6 +184,8 @@ impl World {
                 submission_id: submission.id.clone(),
                 status: submission.status,
                 attempts: submission.attempts,
+                reason: submission.comment,
+                deleted: submission.deleted,
             })
         })
     }
@@ -186,13 +195,27 @@ impl World {
         self.projects.values_mut().flat_map(|project| project.outbox.take()).collect()
     }
 
-    /// A delivery ended.
-    pub fn delivered(&mut self, pid: &str, arrived: bool) {
+    /// A delivery ended after these answers to its tries; `None` is a try without an answer, and it
+    /// arrived when the last one is 2xx.
+    pub fn delivered(&mut self, pid: &str, answers: &[Option<u16>]) {
         if let Some(project) = self.projects.get_mut(pid) {
-            let counters = project.witness.counters_mut();
-            counters.webhooks_delivered += u64::from(arrived);
-            counters.webhooks_failed += u64::from(!arrived);
+            project.witness.carried(answers);
+            project.outbox.ended();
         }
+    }
+
+    /// Up to `n` records of what became of each token, from `offset` on, and how many there are;
+    /// `None` when there is no such project. Absent, `pid` is the first project.
+    pub fn record(
+        &mut self,
+        wall: Millis,
+        pid: Option<&str>,
+        offset: usize,
+        n: usize,
+    ) -> Option<(Vec<TokenRecord>, usize)> {
+        self.advance(wall);
+        let project = self.project(pid)?;
+        Some((project.records(offset, n), project.records.len()))
     }
 
     /// The witness of one project; `None` when there is no such project.
@@ -216,9 +239,10 @@ impl World {
         format!("visitor-{:x}-{}", self.run, self.visitors)
     }
 
-    /// The time here, after all that is due by then has happened.
+    /// The time here, after all that is due by then has happened. It never goes back.
     pub(super) fn advance(&mut self, wall: Millis) -> Millis {
-        let now = wall.saturating_add(self.skipped);
+        let now = wall.saturating_add(self.skipped).max(self.latest);
+        self.latest = now;
         let mut due: Vec<LateEffect> = self.late.extract_if(.., |late| late.due <= now).collect();
         due.sort_by_key(|late| late.due);
         for late in due {
@@ -240,6 +264,21 @@ impl World {
     /// The named project, or the first one.
     pub(super) fn project(&mut self, pid: Option<&str>) -> Option<&mut Project> {
         self.projects.get_mut(pid.unwrap_or(&self.first))
+    }
+
+    /// The submissions on the token of a link that fit, as ARGOS's own people find them: whether or
+    /// not the link still opens anything.
+    pub(super) fn submissions_of(
+        &self,
+        link: &BTreeMap<String, String>,
+        fits: impl Fn(&Submission) -> bool,
+    ) -> Result<Vec<String>, Refusal> {
+        let project = link.get("pid").and_then(|pid| self.projects.get(pid));
+        let project = project.ok_or(Refusal::ProjectUnknown)?;
+        let token = project.token_of(link)?;
+        let places = project.records.submissions(&token).iter();
+        let submissions = places.map(|place| project.submissions.at(*place));
+        Ok(submissions.filter(|each| fits(each)).map(|each| each.id.clone()).collect())
     }
 
     /// The project of a link, and all the link says, sealed or plain.
@@ -275,7 +314,7 @@ fn perform(
         return token_api::answer(project, now, operation, request, fault);
     }
     match operation {
-        Operation::Submission => project.submissions.answer(&request.query),
+        Operation::Submission => project.submissions.answer(&request.query, &project.rules, fault),
         Operation::Settings => settings(project, &request.query),
         Operation::Post
         | Operation::Get
@@ -322,7 +361,10 @@ fn replacement(fault: &Fault) -> Option<(Effect, Option<Reply>)> {
         | Fault::Partial { .. }
         | Fault::Contradiction { .. }
         | Fault::Stale { .. }
-        | Fault::LoopingList => None,
+        | Fault::LoopingList
+        | Fault::CircularList
+        | Fault::PageTwice
+        | Fault::EmptyPage => None,
     }
 }
 

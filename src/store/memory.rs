@@ -18,6 +18,7 @@ use crate::{
         order::Order,
         pause::{Activity, Pause},
         pool::Unfinished,
+        recall::Recall,
         seal::LedgerIdentity,
         time::Timestamp,
         token::{ClosedLease, Token},
@@ -253,7 +254,9 @@ impl Image {
     }
 
     fn opened(&self, remember_after: Timestamp) -> Opened {
+        let mut past = Recall::default();
         let recent = self.lines.values().filter(|line| line.closed >= remember_after);
+        recent.clone().for_each(|line| past.remember(line));
         Opened {
             identity: self.identity.clone(),
             epoch: self.epoch,
@@ -264,7 +267,7 @@ impl Image {
             tokens: self.tokens.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
-            requests: recent.clone().flat_map(super::past_requests).collect(),
+            past,
             unfinished: recent.filter_map(Unfinished::of).collect(),
             suspect_below: None,
         }

@@ -47,6 +47,22 @@ const NUMBERS: &[OneNumber] = &[
     ("foreign_tokens", "Ids that ARGOS counted and this ledger does not know.", |s| {
         Some(s.foreign.into())
     }),
+    ("quarantined_tokens", "Ready tokens held back because ARGOS may have lost them.", |s| {
+        Some(s.census.held_back.into())
+    }),
+    ("reconcile_brake", "Vanished tokens that wait for a person before they are deleted.", |s| {
+        Some(s.braked.into())
+    }),
+    ("reconcile_last_timestamp_seconds", "When the last listing of all ids at ARGOS ended.", |s| {
+        let at = s.reconciliation.as_ref().map(|report| report.at);
+        at.map(|at| Duration::from_millis(at.as_millis()).as_secs_f64())
+    }),
+    ("unfinished_leases", "Closed leases about which ARGOS may have more to tell.", |s| {
+        Some(s.unfinished.into())
+    }),
+    ("outcome_questions", "Submissions that ARGOS is to be asked about.", |s| {
+        Some(s.questions.into())
+    }),
     ("reported_tokens", "Ids that ARGOS counted last.", |s| {
         s.count.map(|count| count.reported.into())
     }),

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         ids::ProjectName,
         invariant::{Breach, Promise},
-        pool::Event,
+        pool::{Answer, Event, News, Reconciliation},
         token::{Decision, Ending, Holder},
     },
     port::Observer,
@@ -25,7 +25,10 @@ const GROUP_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 256.0];
 const ARGOS_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
 const ORDER_RESULTS: [&str; 5] = ["settled", "refused", "doubtful", "given_up", "dropped"];
-const OPERATIONS: [&str; 5] = ["register", "delete", "count", "find", "list"];
+const LISTING_RESULTS: [&str; 5] = ["whole", "missing", "braked", "void", "dry_run"];
+const ANSWERS: [&str; 3] = ["ours", "stranger", "nothing"];
+const OPERATIONS: [&str; 7] =
+    ["register", "delete", "count", "find", "list", "find_submission", "list_submissions"];
 const CALL_RESULTS: [&str; 11] = [
     "settled",
     "not_sent",
@@ -50,6 +53,10 @@ pub(super) struct PoolCounters {
     refill_batches: IntCounterVec,
     tokens_minted: IntCounterVec,
     tokens_deleted: IntCounterVec,
+    tokens_vanished: IntCounterVec,
+    listings: IntCounterVec,
+    outcome_answers: IntCounterVec,
+    leases_started: IntCounterVec,
     audit_breaches: IntCounterVec,
     commit_seconds: HistogramVec,
     commit_group_size: HistogramVec,
@@ -105,6 +112,26 @@ impl PoolCounters {
             tokens_deleted: counters(
                 "tokens_deleted_total",
                 "Tokens that ARGOS deleted for us.",
+                &["project"],
+            ),
+            tokens_vanished: counters(
+                "tokens_vanished_total",
+                "Tokens that ARGOS no longer lists, by where they stood.",
+                &["project", "stage"],
+            ),
+            listings: counters(
+                "listings_total",
+                "Listings of all ids at ARGOS, by what came of them.",
+                &["project", "result"],
+            ),
+            outcome_answers: counters(
+                "outcome_answers_total",
+                "Questions about single submissions, by whose they were.",
+                &["project", "answer"],
+            ),
+            leases_started: counters(
+                "leases_started_total",
+                "Leases of which a first sign of use came while they were open.",
                 &["project"],
             ),
             audit_breaches: counters(
@@ -169,6 +196,10 @@ impl PoolCounters {
             refill_batches: labelled(&self.refill_batches, &ORDER_RESULTS),
             tokens_minted: self.tokens_minted.with_label_values(&[name]),
             tokens_deleted: self.tokens_deleted.with_label_values(&[name]),
+            tokens_vanished: labelled(&self.tokens_vanished, &["ready", "leased"]),
+            listings: labelled(&self.listings, &LISTING_RESULTS),
+            outcome_answers: labelled(&self.outcome_answers, &ANSWERS),
+            leases_started: self.leases_started.with_label_values(&[name]),
             audit_breaches: {
                 let promises: Vec<_> = Promise::ALL.iter().map(|one| one.as_str()).collect();
                 labelled(&self.audit_breaches, &promises)
@@ -194,6 +225,10 @@ pub struct ProjectMetrics {
     refill_batches: IntCounterVec,
     tokens_minted: IntCounter,
     tokens_deleted: IntCounter,
+    tokens_vanished: IntCounterVec,
+    listings: IntCounterVec,
+    outcome_answers: IntCounterVec,
+    leases_started: IntCounter,
     audit_breaches: IntCounterVec,
     commit_seconds: Histogram,
     commit_group_size: Histogram,
@@ -239,25 +274,48 @@ impl ProjectMetrics {
                 }
             }
             Event::Deleted { sequences } => self.tokens_deleted.inc_by(sequences.len() as u64),
+            Event::Vanished { .. } => self.count(&self.tokens_vanished, "ready"),
+            Event::Told { news: News::FirstUse, .. } => self.leases_started.inc(),
+            Event::Told { news: News::Vanished, .. } => self.count(&self.tokens_vanished, "leased"),
+            Event::ListingEnded { conclusion } => {
+                let Reconciliation { void, dry_run, braked, missing, .. } = conclusion.report;
+                let result = if void {
+                    "void"
+                } else if dry_run {
+                    "dry_run"
+                } else if braked {
+                    "braked"
+                } else if missing > 0 {
+                    "missing"
+                } else {
+                    "whole"
+                };
+                self.count(&self.listings, result);
+            }
+            Event::Answered { answer, .. } => {
+                let answer = match answer {
+                    Answer::Ours => "ours",
+                    Answer::Stranger => "stranger",
+                    Answer::Nothing => "nothing",
+                };
+                self.count(&self.outcome_answers, answer);
+            }
             Event::Breached { breach: Breach { promise, .. } } => {
                 self.count(&self.audit_breaches, promise.as_str());
             }
             Event::OrderReady { .. }
-            | Event::Told { .. }
+            | Event::Told { news: News::More, .. }
             | Event::Rescheduled { .. }
             | Event::LinkDead { .. }
-            | Event::Vanished { .. }
             | Event::ListingWanted { .. }
             | Event::ListingBegan { .. }
             | Event::Listed { .. }
-            | Event::ListingEnded { .. }
             | Event::VanishedSettled { .. }
             | Event::HeldBack { .. }
             | Event::LossAccepted
             | Event::ForeignDoomed { .. }
             | Event::ForeignDeleted { .. }
             | Event::Asked { .. }
-            | Event::Answered { .. }
             | Event::SurveyBegan { .. }
             | Event::Surveyed { .. }
             | Event::Aged { .. }

@@ -4,8 +4,10 @@ mod calls;
 mod chores;
 mod commit;
 mod recovery;
+mod repeated;
 mod stop;
 mod time;
+mod told;
 mod waiting;
 
 use std::time::Duration;

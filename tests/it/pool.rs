@@ -68,7 +68,10 @@ impl Desk {
 
     /// Decides, applies, commits and audits, as an engine does.
     pub fn tell(&mut self, command: &Command) -> Result<Reply, Refusal> {
-        let verdict = self.pool.decide(command, self.now)?;
+        let lines = self.pool.in_question(command);
+        let lines: Vec<_> =
+            lines.iter().filter_map(|at| self.records.lines.get(at).cloned()).collect();
+        let verdict = self.pool.decide_with(command, &lines, self.now)?;
         for event in &verdict.events {
             self.pool.apply(event);
         }
@@ -152,6 +155,14 @@ impl Desk {
         let id = RequestId(number);
         let seal = self.pool.seal();
         Request { id, key: seal.request_key(owner, id), digest: seal.digest(text) }
+    }
+
+    /// Whether a repeat of this wish would find its lease, open or closed.
+    pub fn remembers(&self, wish: &Wanted) -> bool {
+        let key = wish.grant.request.unwrap().key;
+        let closed = |at| self.records.lines.get(&at).filter(|line| line.asked(key).is_some());
+        let recent = |at| closed(at).is_some_and(|line| line.closed >= self.remember_after());
+        self.pool.requested(key).is_some() || self.pool.recalled(key).any(recent)
     }
 
     pub fn take(&mut self, wanted: Vec<Wanted>) -> Result<Vec<Granted>, Refusal> {

@@ -10,7 +10,10 @@ use argospool::{
     },
     engine::{Engine, Handle, LeaseView, Parts, Status},
     port::Clock,
-    sim::{Command, Effect, Fault, Operation, ProjectOptions, Script, Simulator, SimulatorOptions},
+    sim::{
+        Command, Crowd, Decision as Decided, Effect, Fault, Operation, Plan, ProjectOptions,
+        Script, Simulator, SimulatorOptions, TokenState,
+    },
     store::memory::Memory,
 };
 use tokio_util::sync::CancellationToken;
@@ -194,4 +197,33 @@ async fn a_decided_lease_is_closed_and_its_token_deleted() {
     let counters = rig.simulator.counters(PID).unwrap();
     assert_eq!(counters.delete_tokens, 1);
     assert_eq!(counters.deletes_of_foreign, 0);
+}
+
+#[tokio::test]
+async fn a_crowd_with_leased_links_uses_those_tokens_and_no_others() {
+    let rig = Rig::start(|_| ()).await;
+    rig.until("the pool is filled", |status| status.census.ready == 5_000).await;
+    let mut leased = Vec::new();
+    for plan in [Plan::Submits { decision: Decided::Approved }, Plan::Opens, Plan::TwoPeople] {
+        let wanted = (0..10).map(|_| wish(&rig.handle, "uid:1", None)).collect();
+        let views = rig.handle.lease(wanted, Duration::ZERO).await.unwrap();
+        let tokens: Vec<String> = views
+            .iter()
+            .map(|view| match view {
+                LeaseView::Open { token, .. } => token.expose().to_owned(),
+                LeaseView::Closed(_) => panic!("not open"),
+            })
+            .collect();
+        let form = rig.simulator.form_url();
+        let links = tokens.iter().map(|token| format!("{form}/?pid={PID}&token={token}"));
+        let report = rig.simulator.crowd(&Crowd { links: links.collect(), plan });
+        assert!(report.refused.is_empty(), "{plan:?}: {:?}", report.refused);
+        leased.extend(tokens);
+    }
+    let record = rig.simulator.record(PID).unwrap();
+    let used: Vec<_> = record.iter().filter(|each| each.first_use.is_some()).collect();
+    assert_eq!(used.len(), leased.len());
+    assert!(used.iter().all(|each| leased.contains(&each.token)));
+    assert!(used.iter().all(|each| each.registrations == 1 && each.state == TokenState::Present));
+    assert_eq!(used.iter().map(|each| each.submissions.len()).sum::<usize>(), 10 + 20);
 }

@@ -15,6 +15,8 @@ use tokio::{
 
 mod broken_off;
 mod keys;
+mod simulated;
+mod submissions;
 
 use super::*;
 use crate::port::{Condition, Doubtful};
@@ -70,6 +72,7 @@ fn options(api_url: &str) -> ArgosOptions {
         calls_per_day: 100_000,
         purge_share: 0.2,
         reconcile_share: 0.05,
+        outcome_share: 0.10,
         backoff_min: Duration::from_millis(500),
         backoff_max: Duration::from_secs(60),
         circuit_failures: 5,

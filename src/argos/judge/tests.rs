@@ -58,13 +58,27 @@ fn listing(exchange: Exchange<'_>) -> String {
     sentence(list(exchange), |page| format!("settled: {} entries", page.entries.len()))
 }
 
+fn looking_through(exchange: Exchange<'_>) -> String {
+    let said = |list: SubmissionList| format!("settled: {} submissions", list.reports.len());
+    sentence(submissions(exchange, Timestamp::ZERO), said)
+}
+
+/// The question about `sub-1`.
+fn asking(exchange: Exchange<'_>) -> String {
+    let id = SubmissionId::parse("sub-1").unwrap();
+    sentence(submission(exchange, &id, Timestamp::ZERO), |report| match report {
+        Some(_) => "settled: known".to_owned(),
+        None => "settled: unknown".to_owned(),
+    })
+}
+
 fn code(code: &str) -> String {
     format!(r#"{{"errorCode":"{code}","errorMessage":"…"}}"#)
 }
 
 #[test]
 fn how_every_call_breaks_off_has_one_meaning() {
-    for judge in [registering, deleting, counting, finding, listing] {
+    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
         assert_eq!(judge(Exchange::NotSent), "refused: NotSent");
         assert_eq!(judge(Exchange::Unanswered), "doubtful: Unanswered");
     }
@@ -72,7 +86,7 @@ fn how_every_call_breaks_off_has_one_meaning() {
 
 #[test]
 fn every_status_means_the_same_for_every_call() {
-    for judge in [registering, deleting, counting, finding, listing] {
+    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
         for (status, body, meaning) in [
             (200, "", "doubtful: Unclear"),
             (200, "<html>All is well</html>", "doubtful: Unclear"),
@@ -300,4 +314,28 @@ fn a_pause_that_is_asked_for_is_passed_on() {
         let exchange = answer_with(status, Some(header), "");
         assert_eq!(registering(exchange), meaning, "{status} {header}");
     }
+}
+
+#[test]
+fn a_submission_is_unknown_where_argos_says_so_and_nowhere_else() {
+    for (status, body, meaning) in [
+        (200, r#"{"Items":[]}"#.to_owned(), "settled: unknown"),
+        (200, r#"{"Items":[{"submission_id":"sub-1"}]}"#.to_owned(), "settled: known"),
+        (200, r#"{"Items":[{"submission_id":"sub-2"}]}"#.to_owned(), "doubtful: Unclear"),
+        (400, code("submission_not_found"), "settled: unknown"),
+        (404, code("submission_id_not_found"), "settled: unknown"),
+        (500, code("submission_not_found"), "doubtful: Failed"),
+        (400, code("token_not_found"), "doubtful: Unclear"),
+        (404, r#"{"message":"Not Found"}"#.to_owned(), "doubtful: Unclear"),
+        (404, String::new(), "doubtful: Unclear"),
+    ] {
+        assert_eq!(asking(answer(status, &body)), meaning, "{status} {body}");
+    }
+    let invalid = r#"{"message":"Invalid Query String parameters"}"#;
+    for judge in [looking_through, asking] {
+        assert_eq!(judge(answer(400, invalid)), "refused: Request");
+        assert_eq!(judge(answer(413, "")), "refused: Request");
+    }
+    assert_eq!(looking_through(answer(400, &code("submission_not_found"))), "doubtful: Unclear");
+    assert_eq!(looking_through(answer(200, r#"{"Items":[7]}"#)), "settled: 0 submissions");
 }

@@ -4,7 +4,8 @@ mod budget;
 
 use super::*;
 
-const PURPOSES: [Purpose; 3] = [Purpose::Refill, Purpose::Purge, Purpose::Reconcile];
+const PURPOSES: [Purpose; 4] =
+    [Purpose::Refill, Purpose::Purge, Purpose::Reconcile, Purpose::Outcomes];
 const DAY: Duration = Duration::from_secs(86_400);
 
 const POLICY: PacePolicy = PacePolicy {
@@ -14,6 +15,7 @@ const POLICY: PacePolicy = PacePolicy {
         calls_per_day: 100_000,
         purge_share: 0.20,
         reconcile_share: 0.05,
+        outcome_share: 0.10,
     },
     backoff_min: Duration::from_millis(500),
     backoff_max: Duration::from_secs(60),
@@ -307,4 +309,21 @@ fn every_outcome_leaves_its_impression() {
     ] {
         assert_eq!(Impression::of(&outcome), impression, "{outcome:?}");
     }
+}
+
+#[test]
+fn an_answer_that_says_nothing_neither_opens_nor_closes_the_circuit() {
+    let mut story = Story::rested();
+    for _ in 0..100 {
+        story.hears(Impression::Nothing);
+    }
+    assert_eq!((story.held(), story.pace.condition()), (None, Condition::Up));
+    for _ in 0..5 {
+        story.hears(Impression::Failed);
+    }
+    story.hears(Impression::Nothing);
+    assert_eq!((story.held(), story.pace.condition()), (Some(30_000), Condition::Down));
+    let pause = Some(Duration::from_secs(90));
+    story.pace.hear(Impression::Nothing, pause, story.at.now, &mut { LONGEST });
+    assert_eq!(story.held(), Some(90_000), "a pause that it asks for is kept");
 }

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::{Answer, CapReached, Changes, Conclusion, Count, Event, KeyCheck, Pool, Remembered};
+use super::{Answer, CapReached, Changes, Conclusion, Count, Event, KeyCheck, Pool};
 use crate::domain::{
     ids::{OrderId, Revision, Sequence},
     order::{Order, OrderState},
@@ -52,7 +52,7 @@ impl Pool {
                 }
             }
             Event::Closed { line, doom } => {
-                self.remember_closed(line);
+                self.past.remember(line);
                 self.advance(line.sequence, Stage::Doomed(*doom));
                 self.write_line(line);
                 let names = self.names(&line.submissions);
@@ -110,10 +110,7 @@ impl Pool {
                     self.key_check = KeyCheck::Passed;
                 }
             }
-            Event::Forgotten { before } => {
-                self.requests
-                    .retain(|_, known| known.closed.is_none_or(|closed| closed >= *before));
-            }
+            Event::Forgotten { before } => self.past.forget(*before),
             Event::Counted { count } => {
                 self.count_wanted = None;
                 self.count_tried = true;
@@ -292,18 +289,6 @@ impl Pool {
         self.changes.lines.push(line);
     }
 
-    fn remember_closed(&mut self, line: &ClosedLease) {
-        let created = line.grant.as_ref().and_then(|grant| grant.request);
-        for request in [created, line.closer].into_iter().flatten() {
-            let remembered = Remembered {
-                sequence: line.sequence,
-                digest: request.digest,
-                closed: Some(line.closed),
-            };
-            self.requests.insert(request.key, remembered);
-        }
-    }
-
     /// Enters a token into every index.
     pub(super) fn index(&mut self, sequence: Sequence, stage: &Stage) {
         match stage {
@@ -314,11 +299,8 @@ impl Pool {
             Stage::Leased(lease) => {
                 self.leased += 1;
                 self.due.insert((lease.ends(), sequence));
-                if let Holder::Caller { grant, .. } = &lease.holder
-                    && let Some(request) = grant.request
-                {
-                    let remembered = Remembered { sequence, digest: request.digest, closed: None };
-                    self.requests.insert(request.key, remembered);
+                if let Some(request) = lease.request() {
+                    self.requests.insert(request.key, sequence);
                 }
             }
             Stage::Doomed(doom) => {
@@ -337,10 +319,12 @@ impl Pool {
                 self.ready.remove(&sequence);
                 self.held_back.remove(&sequence);
             }
-            // The request stays: it is answered while its lease is open, and for a while after.
             Stage::Leased(lease) => {
                 self.leased -= 1;
                 self.due.remove(&(lease.ends(), sequence));
+                if let Some(request) = lease.request() {
+                    self.requests.remove(&request.key);
+                }
             }
             Stage::Doomed(doom) => {
                 self.doomed.remove(&(doom.not_before, sequence));

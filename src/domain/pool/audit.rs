@@ -7,7 +7,7 @@ use super::Pool;
 use crate::domain::{
     ids::Sequence,
     invariant::{Breach, Promise},
-    token::{Holder, Stage},
+    token::Stage,
 };
 
 impl Pool {
@@ -45,9 +45,7 @@ impl Pool {
                     if *sequence >= self.granted {
                         found(Promise::L1, format!("sequence {number} is leased beyond the mark"));
                     }
-                    if let Holder::Caller { grant, .. } = &lease.holder
-                        && let Some(request) = grant.request
-                    {
+                    if let Some(request) = lease.request() {
                         if self.requested(request.key) != Some(*sequence) {
                             found(Promise::L3, format!("the request of sequence {number} is lost"));
                         }
@@ -71,6 +69,7 @@ impl Pool {
         }
         if (&ready, &due, &doomed, &urgent) != (&shelf, &self.due, &self.doomed, &self.urgent)
             || (leased, minted) != (self.leased, self.minted)
+            || holders != self.requests
         {
             found(Promise::J2, "an index disagrees with the stages it was derived from".to_owned());
         }

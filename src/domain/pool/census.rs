@@ -83,6 +83,15 @@ impl Pool {
         }
     }
 
+    /// Ready tokens, the oldest first, whether or not they are held back.
+    pub(super) fn shelf(&self) -> impl Iterator<Item = Sequence> {
+        let held_back = self.held_back.iter().copied().take(MISSING_MAX as usize);
+        let mut oldest: Vec<_> =
+            self.ready.iter().copied().take(MISSING_MAX as usize).chain(held_back).collect();
+        oldest.sort_unstable();
+        oldest.into_iter()
+    }
+
     pub fn last_count(&self) -> Option<Count> {
         self.count
     }

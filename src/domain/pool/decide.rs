@@ -3,6 +3,7 @@
 mod facts;
 mod leases;
 mod orders;
+mod revocations;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,18 +37,29 @@ impl Verdict {
 impl Pool {
     /// Judges a command against the state as it is, uncommitted changes included.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Verdict, Refusal> {
+        self.decide_with(command, &[], now)
+    }
+
+    /// The same, with the lines of history that [`Pool::in_question`] asked for. A line that is not
+    /// there has gone from history.
+    pub fn decide_with(
+        &self,
+        command: &Command,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
         match command {
-            Command::Lease { wanted } => self.leasing(wanted, now),
+            Command::Lease { wanted } => self.leasing(wanted, lines, now),
             Command::Release { sequence, owner, request } => {
-                self.release(*sequence, owner.as_ref(), *request, now)
+                self.release(*sequence, owner.as_ref(), *request, lines, now)
             }
             Command::Revoke { sequence, owner, request } => {
-                self.revoke(*sequence, owner.as_ref(), *request, now)
+                self.revoke(*sequence, owner.as_ref(), *request, lines, now)
             }
             Command::RevokeAll { sequences } => Ok(Verdict::done(self.revoke_all(sequences, now))),
             Command::Hasten { sequence } => Ok(Verdict::done(self.hasten(*sequence, now))),
             Command::Replace { sequence, owner, request, ttl } => {
-                self.replace(*sequence, owner.as_ref(), *request, *ttl, now)
+                self.replace(*sequence, owner.as_ref(), *request, *ttl, lines, now)
             }
             Command::Fact { sequence, fact, line } => {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))
@@ -138,7 +150,9 @@ impl Pool {
             drift: (!overlapped).then(|| i64::from(reported) - i64::from(self.certain())),
         });
         let mut events = vec![Event::Counted { count }];
-        if let Some(Count { reported, drift: Some(_), .. }) = count {
+        // With the key of another project everything would be missing.
+        let checked = self.key_check == KeyCheck::Passed;
+        if let Some(Count { reported, drift: Some(_), .. }) = count.filter(|_| checked) {
             let (least, unused) = self.least();
             let ours = reported.saturating_sub(self.foreign_listed());
             let fall = least.saturating_sub(ours);
@@ -156,7 +170,7 @@ impl Pool {
     }
 
     fn key_checked(&self, sequence: Sequence, found: Option<bool>) -> Vec<Event> {
-        let still_ready = self.ready.contains(&sequence);
+        let still_ready = self.is_ready(sequence);
         match found {
             // A token that was leased meanwhile may be gone for good reasons.
             Some(found) if found || still_ready => {

@@ -14,6 +14,17 @@ use crate::domain::{
 
 use super::{Answer, Conclusion, Count, KeyCheck, ListingWanted};
 
+/// What was told about an open lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The first sign of use.
+    FirstUse,
+    /// ARGOS no longer lists its token.
+    Vanished,
+    /// More of what was known.
+    More,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Minted {
@@ -56,8 +67,7 @@ pub enum Event {
     Told {
         sequence: Sequence,
         lease: Arc<Lease>,
-        /// It is the first sign of use.
-        started: bool,
+        news: News,
     },
     Closed {
         line: ClosedLease,

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Changes, KeyCheck, Policy, Pool, Remembered, Unfinished, outcomes::Outcomes, reconcile::Listing,
-};
+use super::{Changes, KeyCheck, Policy, Pool, Unfinished, outcomes::Outcomes, reconcile::Listing};
 use crate::domain::{
     ids::{Revision, Sequence},
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
-    seal::{Digest, RequestKey, Seal},
+    recall::Recall,
+    seal::Seal,
     time::Timestamp,
     token::{Stage, Token},
 };
@@ -23,8 +22,8 @@ pub struct Restored {
     pub tokens: Vec<Token>,
     pub orders: Vec<Order>,
     pub pauses: Vec<(Activity, Pause)>,
-    /// Requests of closed leases: key, digest, sequence, time of closing.
-    pub requests: Vec<(RequestKey, Digest, Sequence, Timestamp)>,
+    /// Closed leases, by their requests.
+    pub past: Recall,
     pub unfinished: Vec<Unfinished>,
 }
 
@@ -41,9 +40,10 @@ impl Pool {
             tokens: BTreeMap::new(),
             orders: BTreeMap::new(),
             pauses: restored.pauses.into_iter().collect(),
-            requests: BTreeMap::new(),
+            past: restored.past,
             ready: BTreeSet::new(),
             held_back: BTreeSet::new(),
+            requests: BTreeMap::new(),
             due: BTreeSet::new(),
             doomed: BTreeSet::new(),
             urgent: BTreeSet::new(),
@@ -62,9 +62,6 @@ impl Pool {
             last_good_count: None,
             changes: Changes::default(),
         };
-        for (key, digest, sequence, closed) in restored.requests {
-            pool.requests.insert(key, Remembered { sequence, digest, closed: Some(closed) });
-        }
         for token in restored.tokens {
             pool.index(token.sequence, &token.stage);
             if let Stage::Leased(lease) = &token.stage {

@@ -115,9 +115,9 @@ impl Pool {
         self.inquiries(now, under_way, &mut effects);
         if let KeyCheck::Open { missing } = self.key_check
             && !under_way.finding
-            && let Some(sequence) = self.ready.iter().nth(missing as usize)
+            && let Some(sequence) = self.shelf().nth(missing as usize)
         {
-            effects.push(Effect::Find { sequence: *sequence });
+            effects.push(Effect::Find { sequence });
         }
         if let Some(since) = self.count_wanted
             && under_way.counting.is_none()

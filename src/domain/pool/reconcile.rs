@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Event, Pool};
+use super::{Event, News, Pool};
 use crate::domain::{
     ids::{Sequence, TokenId},
     limits::POOL_CAP,
@@ -392,7 +392,7 @@ impl Pool {
         part.max(policy.brake_min)
     }
 
-    fn is_ready(&self, sequence: Sequence) -> bool {
+    pub(super) fn is_ready(&self, sequence: Sequence) -> bool {
         matches!(self.tokens.get(&sequence).map(|token| &token.stage), Some(Stage::Ready { .. }))
     }
 
@@ -416,7 +416,7 @@ impl Pool {
                 }
                 Some(Stage::Leased(lease)) if lease.vanished.is_none() => {
                     let lease = Lease { vanished: Some(now), ..Lease::clone(lease) };
-                    Event::Told { sequence, lease: lease.into(), started: false }
+                    Event::Told { sequence, lease: lease.into(), news: News::Vanished }
                 }
                 Some(Stage::Minted { .. } | Stage::Leased(_) | Stage::Doomed(_)) | None => {
                     Event::VanishedSettled { sequence }

@@ -17,13 +17,14 @@ use crate::{
     http::{serve, tests::ask},
 };
 
+mod hostile;
+
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A receiver on a port of its own.
-async fn receiver(stand: &Stand, change: impl FnOnce(&mut ReceiverParts)) -> SocketAddr {
-    let named = |project: &str| stand.handle(project).project().clone();
+fn parts(stand: &Stand) -> ReceiverParts {
+    let named = |project: &str| ProjectName::parse(project).unwrap();
     let secret = |text: &str| Secret::new(text.to_owned());
-    let mut parts = ReceiverParts {
+    ReceiverParts {
         pools: stand.pools.clone(),
         metrics: stand.metrics.clone(),
         clock: stand.clock.clone(),
@@ -32,7 +33,12 @@ async fn receiver(stand: &Stand, change: impl FnOnce(&mut ReceiverParts)) -> Soc
         trusted_proxies: Arc::new(|_| false),
         body_max: 4_096,
         answer_timeout: Duration::from_secs(5),
-    };
+    }
+}
+
+/// A receiver on a port of its own.
+async fn receiver(stand: &Stand, change: impl FnOnce(&mut ReceiverParts)) -> SocketAddr {
+    let mut parts = parts(stand);
     change(&mut parts);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,12 +51,17 @@ async fn post(address: SocketAddr, secret: &str, body: &str) -> u16 {
 }
 
 async fn post_with(address: SocketAddr, secret: &str, body: &str, header: &str) -> u16 {
+    send(address, &format!("POST /webhooks/argos/{secret}"), header, body.as_bytes()).await
+}
+
+/// A request with a body that is whole; headers end with a line break each.
+async fn send(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> u16 {
     let length = body.len();
-    let request = format!(
-        "POST /webhooks/argos/{secret} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
-         connection: close\r\n{header}\r\n{body}"
+    let head = format!(
+        "{line} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
+         connection: close\r\n{headers}\r\n"
     );
-    ask(address, &request).await.0
+    ask(address, [head.as_bytes(), body].concat()).await.0
 }
 
 async fn lease(stand: &Stand) -> (TokenId, LeaseView) {
@@ -92,14 +103,109 @@ async fn a_decision_is_durable_before_argos_hears_200() {
     let found = stand.handle("default").find(Which::Sequence(view.sequence())).await.unwrap();
     let Some(LeaseView::Closed(line)) = found else { panic!("still open") };
     assert_eq!(
-        (line.ending, line.decided.unwrap().decision),
+        (line.ending, line.decided().unwrap().decision),
         (Ending::Decided, Decision::Approved)
     );
-    assert_eq!(line.started.unwrap().submission.unwrap().as_str(), "sub-1");
+    assert_eq!(line.submissions.shown().unwrap().as_str(), "sub-1");
     assert_eq!(counted(&stand, "default", "approved", "recorded").await, "1");
 
     assert_eq!(post(address, "new-one", &about("approved", &token)).await, 200);
     assert_eq!(counted(&stand, "default", "approved", "known").await, "1");
+}
+
+#[tokio::test]
+async fn a_result_without_a_token_finds_its_lease_by_the_submission() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, view) = lease(&stand).await;
+    assert_eq!(post(address, "new-one", &about("created", &token)).await, 200);
+    let nameless = r#"{"webhook_trigger":"approved","submission_id":"sub-1"}"#;
+    assert_eq!(post(address, "new-one", nameless).await, 200);
+    assert_eq!(counted(&stand, "default", "approved", "recorded").await, "1");
+    let found = stand.handle("default").find(Which::Sequence(view.sequence())).await.unwrap();
+    let Some(LeaseView::Closed(line)) = found else { panic!("still open") };
+    assert_eq!(line.decided().unwrap().decision, Decision::Approved);
+
+    let strange = r#"{"webhook_trigger":"approved","submission_id":"sub-2"}"#;
+    assert_eq!(post(address, "new-one", strange).await, 200);
+    assert_eq!(counted(&stand, "default", "approved", "asked").await, "1");
+}
+
+#[tokio::test]
+async fn an_old_webhook_that_is_sent_again_changes_nothing() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, view) = lease(&stand).await;
+    let dated = |trigger: &str, at: &str| {
+        let token = token.expose();
+        format!(
+            r#"{{"webhook_trigger":"{trigger}","submission_id":"sub-1","tokenId":"{token}",
+                "kyc_result":{{"status":"{trigger}","updated_at":"{at}"}}}}"#
+        )
+    };
+    let old = dated("approved", "2026-01-12T02:23:13Z");
+    let new = dated("rejected", "2026-01-12-12-00-00-KST");
+    for (body, trigger, result, times) in [
+        (&old, "approved", "recorded", "1"),
+        (&new, "rejected", "recorded", "1"),
+        (&old, "approved", "known", "1"),
+        (&old, "approved", "known", "2"),
+        (&new, "rejected", "known", "1"),
+    ] {
+        assert_eq!(post(address, "new-one", body).await, 200, "{trigger} {result}");
+        assert_eq!(counted(&stand, "default", trigger, result).await, times);
+    }
+    let found = stand.handle("default").find(Which::Sequence(view.sequence())).await.unwrap();
+    let Some(LeaseView::Closed(line)) = found else { panic!("still open") };
+    assert_eq!(line.decided().unwrap().decision, Decision::Rejected);
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_is_recorded() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, view) = lease(&stand).await;
+    let expired = |more: &str| {
+        let token = token.expose();
+        format!(
+            r#"{{"webhook_trigger":"token_expired","token_id":"{token}","service":"idCheck",{more}}}"#
+        )
+    };
+    let ahead =
+        expired(r#""expired_condition":"time","expected_expired_at":"2099-01-13T02:23:13.588Z""#);
+    assert_eq!(post(address, "new-one", &ahead).await, 200);
+    assert_eq!(counted(&stand, "default", "token_expired", "recorded").await, "1");
+    let find = || stand.handle("default").find(Which::Sequence(view.sequence()));
+    let Some(LeaseView::Open { lease, .. }) = find().await.unwrap() else { panic!("closed") };
+    assert_eq!((lease.started, lease.expires.is_some()), (None, true), "it is no sign of use");
+
+    let used = expired(r#""expired_condition":"count""#);
+    assert_eq!(post(address, "new-one", &used).await, 200);
+    let Some(LeaseView::Open { lease, .. }) = find().await.unwrap() else { panic!("closed") };
+    let started = lease.started.unwrap();
+    assert_eq!(started.entry_ends, started.at, "nobody else enters, and who is there stays");
+
+    let face = used.replace("idCheck", "faceAuth");
+    assert_eq!(post(address, "new-one", &face).await, 200);
+    assert_eq!(counted(&stand, "default", "token_expired", "ignored").await, "1");
+}
+
+#[tokio::test]
+async fn a_proxy_may_move_the_secret_into_a_header() {
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, _) = lease(&stand).await;
+    let body = about("approved", &token);
+    let line = "POST /webhooks/argos";
+    for header in ["", "x-webhook-secret: \r\n", "x-webhook-secret: wrong\r\n"] {
+        assert_eq!(send(address, line, header, body.as_bytes()).await, 404, "{header}");
+    }
+    assert_eq!(counted(&stand, "-", "none", "wrong_secret").await, "3");
+    let header = "X-Webhook-Secret: new-one\r\n";
+    assert_eq!(send(address, line, header, body.as_bytes()).await, 200);
+    assert_eq!(counted(&stand, "default", "approved", "recorded").await, "1");
+    // What stands in the path counts.
+    assert_eq!(post_with(address, "wrong", &body, header).await, 404);
 }
 
 #[tokio::test]
@@ -109,6 +215,7 @@ async fn what_does_not_concern_us_is_acknowledged_and_counted() {
     let stranger = TokenId::parse("kyc-000000000001a").unwrap();
     for (body, trigger, result) in [
         (about("approved", &stranger), "approved", "foreign"),
+        (about("delete", &stranger), "delete", "ignored"),
         (about("token_expired", &stranger), "token_expired", "ignored"),
         (about("brand_new", &stranger), "other", "ignored"),
         (r#"{"webhook_trigger":"rejected"}"#.to_owned(), "rejected", "no_token"),

@@ -171,3 +171,38 @@ fn two_projects_share_nothing_but_the_clock() {
     assert_eq!(refused, Err(ControlError::Refused { cause: "unknown" }));
     assert_eq!(world.counters("pid_other").unwrap().pool_size, 0);
 }
+
+#[test]
+fn a_listing_of_submissions_fails_and_repeats_itself_as_told() {
+    let mut world = world();
+    post(&mut world, 0, &["token-0001"]);
+    for visitor in ["ann", "ben", "cid"] {
+        let visit = json!({"token": "token-0001", "visitor": visitor});
+        run(&mut world, "liveform/start", visit).unwrap();
+    }
+    let mut listed = |query: &str, fault: Value| {
+        let script = json!({"operation": "submission", "fault": fault});
+        run(&mut world, "faults", script).unwrap();
+        let request = ApiRequest {
+            method: "GET".into(),
+            path: "/v3/submission".into(),
+            query: query.into(),
+            key: Some("argos_test_demo".into()),
+            body: Vec::new(),
+        };
+        let exchange = world.answer(0, &request);
+        (exchange.latency.as_millis(), exchange.reply.unwrap())
+    };
+    assert_eq!(listed("", json!({"kind": "status", "status": 502, "body": "html"})).1.status, 502);
+    let garbage = listed("", json!({"kind": "status", "status": 200, "body": "garbage"})).1;
+    assert!(serde_json::from_str::<Value>(&garbage.body).is_err());
+    let (latency, first) = listed("count=2", json!({"kind": "latency", "ms": 40}));
+    assert_eq!(latency, 40);
+    let body: Value = serde_json::from_str(&first.body).unwrap();
+    let key = &body["nextpageKey"];
+    let (id, at) = (key["id"].as_str().unwrap(), key["created_at"].as_str().unwrap());
+    let next = format!("count=2&nextpage_id={id}&nextpage_date={at}");
+    assert_eq!(listed(&next, json!({"kind": "page_twice"})).1, first);
+    let last = listed(&next, json!({"kind": "circular_list"})).1;
+    assert!(last.body.contains("nextpageKey"), "the last page has a cursor");
+}

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::sim::project::{Expiration, ProjectOptions};
+use crate::sim::{project::ProjectOptions, rules::Expiration};
 
 const TOKEN: &str = "token-0001";
 

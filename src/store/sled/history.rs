@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error,
-    ops::{Bound, Range, RangeBounds},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,14 +21,12 @@ use crate::{
     domain::{
         ids::{Revision, Sequence},
         pool::Unfinished,
+        recall::Recall,
         time::Timestamp,
         token::ClosedLease,
     },
-    port::{LedgerError, PastRequest, Resumable},
-    store::{
-        past_requests,
-        record::{LineBlockRecord, LineRecord, SpanRecord},
-    },
+    port::{LedgerError, Resumable},
+    store::record::{LineBlockRecord, LineRecord, SpanRecord},
 };
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
@@ -81,8 +79,15 @@ impl Shelf {
         let look = || {
             let (trees, recent) = self.recent(from, |_| true, limit)?;
             let mut found = BTreeMap::new();
-            let blocks = from.get() / LINES_PER_BLOCK..;
-            trees.collect(blocks, |line| line.sequence >= from.get(), limit, &mut found)?;
+            let first = (from.get() / LINES_PER_BLOCK).to_be_bytes();
+            for entry in trees.lines.range(first..) {
+                let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
+                let block = block.filter(|line| line.sequence >= from.get());
+                found.extend(block.map(|line| (line.sequence, line)));
+                if found.len() >= limit {
+                    break;
+                }
+            }
             merged(found, recent, limit)
         };
         look().map_err(LedgerError::Unreadable)
@@ -134,9 +139,13 @@ impl Shelf {
                 if SpanRecord::decode(&*span)?.changed_last.is_some_and(|last| last <= after.0) {
                     continue;
                 }
-                let blocks = blocks_of(number(&key)?);
-                let blocks = blocks.start.max(first)..blocks.end;
-                trees.collect(blocks, wanted, limit, &mut found)?;
+                for block in blocks_of(number(&key)?).filter(|block| *block >= first) {
+                    if found.len() >= limit {
+                        break;
+                    }
+                    let block = trees.block(block)?.into_iter().filter(wanted);
+                    found.extend(block.map(|line| (line.sequence, line)));
+                }
                 if found.len() >= limit {
                     break;
                 }
@@ -229,21 +238,18 @@ impl Shelf {
         Ok(())
     }
 
-    /// Requests of leases that closed at or after a moment, and those of which ARGOS may have more to
-    /// tell.
-    pub(super) fn remembered(
-        &self,
-        after: Timestamp,
-    ) -> Result<(Vec<PastRequest>, Vec<Unfinished>), Fault> {
+    /// Leases that closed at or after a moment, by their requests, and those of which ARGOS may have
+    /// more to tell.
+    pub(super) fn past(&self, after: Timestamp) -> Result<(Recall, Vec<Unfinished>), Fault> {
         let (trees, recent) = {
             let view = self.lock();
             (view.trees()?, view.recent.clone())
         };
-        let (mut requests, mut unfinished) = (Vec::new(), Vec::new());
+        let (mut past, mut unfinished) = (Recall::default(), Vec::new());
         let mut remember = |line: LineRecord| -> Result<(), Fault> {
             if line.closed >= after.as_millis() {
                 let line = line.try_into()?;
-                requests.extend(past_requests(&line));
+                past.remember(&line);
                 unfinished.extend(Unfinished::of(&line));
             }
             Ok(())
@@ -260,7 +266,7 @@ impl Shelf {
             }
         }
         recent.into_values().try_for_each(remember)?;
-        Ok((requests, unfinished))
+        Ok((past, unfinished))
     }
 
     pub(super) fn trees(&self) -> Result<Trees, Fault> {
@@ -315,31 +321,13 @@ impl Trees {
         Ok(put(&self.spans, &span.to_be_bytes(), record.encode_to_vec())?)
     }
 
-    /// Adds the lines of interest from these blocks, until there are as many as wanted.
-    fn collect(
-        &self,
-        blocks: impl RangeBounds<u64>,
-        wanted: impl Fn(&LineRecord) -> bool,
-        limit: usize,
-        found: &mut BTreeMap<u64, LineRecord>,
-    ) -> Result<(), Fault> {
-        let key = |bound: Bound<&u64>| bound.map(|block| block.to_be_bytes());
-        for entry in self.lines.range((key(blocks.start_bound()), key(blocks.end_bound()))) {
-            if found.len() >= limit {
-                break;
-            }
-            let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
-            found.extend(block.filter(&wanted).map(|line| (line.sequence, line)));
-        }
-        Ok(())
-    }
-
-    /// In sequence order.
+    /// In sequence order. Block by block and not as a range: sled counts the accesses to its pages and
+    /// looks into its cache for what to evict after thousands of them only, by when a range would have
+    /// read the whole history into memory.
     pub(super) fn span_lines(&self, span: u64) -> Result<Vec<LineRecord>, Fault> {
-        let blocks = blocks_of(span);
         let mut lines = Vec::new();
-        for entry in self.lines.range(blocks.start.to_be_bytes()..blocks.end.to_be_bytes()) {
-            lines.extend(LineBlockRecord::decode(&*entry?.1)?.lines);
+        for block in blocks_of(span) {
+            lines.extend(self.block(block)?);
         }
         Ok(lines)
     }

@@ -367,7 +367,7 @@ impl Project {
         orders.sort_unstable_by_key(|order| order.id);
         let pauses = self.head.pauses.iter().cloned().map(TryInto::try_into);
         let mark = self.mark();
-        let (requests, unfinished) = self.shelf.remembered(remember_after)?;
+        let (past, unfinished) = self.shelf.past(remember_after)?;
         Ok(Opened {
             identity,
             epoch: self.head.epoch,
@@ -378,7 +378,7 @@ impl Project {
             tokens,
             orders,
             pauses: pauses.collect::<Result<_, RecordError>>()?,
-            requests,
+            past,
             unfinished,
             suspect_below: None,
         })

@@ -19,7 +19,7 @@ use argospool::{
             Started, Token,
         },
     },
-    port::{Group, Ledger, PastRequest},
+    port::{Group, Ledger},
 };
 
 pub(crate) use argospool::port::Opening;
@@ -184,20 +184,6 @@ pub(crate) fn told(submission: &str, decisions: &[Decision]) -> Submissions {
     Submissions::restored(vec![Submission { id, dated: None, undated }])
 }
 
-pub(crate) fn requests_of(line: &ClosedLease) -> Vec<PastRequest> {
-    let created = line.grant.as_ref().and_then(|grant| grant.request);
-    [created, line.closer]
-        .into_iter()
-        .flatten()
-        .map(|Request { key, digest, .. }| PastRequest {
-            key,
-            digest,
-            sequence: line.sequence,
-            closed: line.closed,
-        })
-        .collect()
-}
-
 pub(crate) async fn opened_tokens(ledger: &mut dyn Ledger) -> Vec<Token> {
     ledger.open(opening()).await.unwrap().tokens
 }
@@ -269,5 +255,7 @@ fn grant(number: u64) -> Grant {
 }
 
 fn request(number: u128) -> Request {
-    Request { id: RequestId(number), key: RequestKey(!number), digest: Digest(number as u64) }
+    // Evenly spread, as keyed hashes are.
+    let key = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    Request { id: RequestId(number), key: RequestKey(key), digest: Digest(number as u64) }
 }

@@ -87,19 +87,64 @@ fn a_repeated_request_whose_lease_has_closed_learns_that_and_gets_no_other_token
     }
 }
 
+/// L3: the line of history tells one wish from another, and nothing of a batch is given.
+#[test]
+fn a_request_id_of_a_closed_lease_that_stands_for_another_wish_is_refused() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let first = desk.lease("uid:1", Some(7)).unwrap();
+    desk.release(first.sequence, "uid:1").unwrap();
+    for _ in 0..2 {
+        let other = desk.other_wish("uid:1", Some(7), b"another wish");
+        assert_eq!(desk.take(vec![other.clone()]).unwrap_err(), Refusal::RequestIdReused);
+        let batch = vec![desk.wish("uid:1", Some(8)), other];
+        assert_eq!(desk.take(batch).unwrap_err(), Refusal::RequestIdReused);
+        assert_eq!(desk.pool.census().leased, 0);
+        desk.reopen();
+    }
+}
+
+/// L3: what is remembered of a closed lease is shorter than the name of its request.
+#[test]
+fn a_request_whose_name_only_looks_like_that_of_a_closed_lease_is_given_a_lease_of_its_own() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let first = desk.lease("uid:1", Some(7)).unwrap();
+    desk.release(first.sequence, "uid:1").unwrap();
+    let mut wish = desk.wish("uid:1", Some(7));
+    wish.grant.request.as_mut().unwrap().key.0 ^= 1;
+    assert_ne!(told(&desk.take(vec![wish]).unwrap()[0]).sequence, first.sequence);
+}
+
+/// L3: a history that was cut is no reason to give a second token.
+#[test]
+fn a_remembered_request_whose_line_has_gone_is_given_no_other_token() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let first = desk.lease("uid:1", Some(7)).unwrap();
+    desk.release(first.sequence, "uid:1").unwrap();
+    desk.records.lines.clear();
+    let granted = desk.take(vec![desk.wish("uid:1", Some(7))]).unwrap();
+    assert!(matches!(granted[..], [Granted::Past(at)] if at == first.sequence));
+}
+
 /// L3.
 #[test]
 fn a_request_is_remembered_for_as_long_as_promised_after_its_lease_closed_and_then_forgotten() {
     let mut desk = Desk::stocked(usual(), 10);
     let first = desk.lease("uid:1", Some(7)).unwrap();
     desk.release(first.sequence, "uid:1").unwrap();
-    let key = desk.wish("uid:1", Some(7)).grant.request.unwrap().key;
+    let wish = desk.wish("uid:1", Some(7));
+    let key = wish.grant.request.unwrap().key;
     desk.wait(86_400);
     desk.tell(&Command::Forget).unwrap();
-    assert_eq!(desk.pool.requested(key), Some(first.sequence));
+    let again = desk.take(vec![wish.clone()]).unwrap();
+    assert!(matches!(again[..], [Granted::Past(at)] if at == first.sequence));
     desk.wait(1);
     desk.tell(&Command::Forget).unwrap();
-    assert_eq!(desk.pool.requested(key), None);
+    let second = told(&desk.take(vec![wish]).unwrap()[0]);
+    assert_ne!(second.sequence, first.sequence);
+    // What is not answered any more is let go of within the hour.
+    desk.wait(3_600);
+    desk.tell(&Command::Forget).unwrap();
+    assert_eq!(desk.pool.recalled(key).count(), 0);
 }
 
 /// L3.
@@ -233,6 +278,10 @@ fn a_repeated_release_answers_the_lease_it_closed() {
     let reused = Some(desk.request(&owner, 1, b"release"));
     let release = Command::Release { sequence: told.sequence, owner: None, request: reused };
     assert_eq!(desk.tell(&release).unwrap_err(), Refusal::RequestIdReused);
+    // The id of a release stands for that release.
+    let request = Some(desk.request(&owner, 2, b"another release"));
+    let other = Command::Release { sequence: told.sequence, owner: Some(owner), request };
+    assert_eq!(desk.tell(&other).unwrap_err(), Refusal::RequestIdReused);
 }
 
 #[test]

@@ -37,13 +37,27 @@ pub enum Step {
         requests: [u8; 2],
     },
     Release(u8),
+    Revoke(u8),
+    /// The caller wants another token for the same wish.
+    Replace {
+        which: u8,
+        request: u8,
+    },
     Started(u8),
     Decided(u8, Decision),
+    Exhausted(u8),
+    Expires(u8, u16),
     /// Seconds go by.
     Pass(u16),
     Sweep,
     Forget,
     Count,
+    /// All ids at ARGOS are to be listed.
+    List,
+    /// ARGOS loses one of our ids.
+    Vanish(u8),
+    /// A person looks at what vanished.
+    AcceptLoss,
     /// Somebody else registers ids, or deletes them.
     Foreign(u8),
     Pause(Activity),
@@ -105,6 +119,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u8, [0..6_u8, 0..6_u8])
             .prop_map(|(caller, requests)| Step::Batch { caller, requests }),
         2 => any::<u8>().prop_map(Step::Release),
+        1 => any::<u8>().prop_map(Step::Revoke),
+        1 => (any::<u8>(), 6..9_u8).prop_map(|(which, request)| Step::Replace { which, request }),
+        1 => any::<u8>().prop_map(Step::Exhausted),
+        1 => (any::<u8>(), 0..900_u16).prop_map(|(which, seconds)| Step::Expires(which, seconds)),
+        1 => Just(Step::List),
+        1 => any::<u8>().prop_map(Step::Vanish),
+        1 => Just(Step::AcceptLoss),
         1 => any::<u8>().prop_map(Step::Started),
         3 => (any::<u8>(), decision).prop_map(|(which, it)| Step::Decided(which, it)),
         6 => prop_oneof![0..10_u16, 0..150_u16, 0..2_000_u16].prop_map(Step::Pass),

@@ -168,10 +168,8 @@ fn the_token_counts_before_everything_else_that_is_named() {
     let one = desk.lease("uid:1", None).unwrap();
     let two = desk.lease("uid:1", None).unwrap();
     started(&mut desk, one.sequence, "sub-1");
-    let report = Report {
-        token: Some(two.token),
-        ..result(&desk, "sub-1", &mark(&desk, one.sequence))
-    };
+    let report =
+        Report { token: Some(two.token), ..result(&desk, "sub-1", &mark(&desk, one.sequence)) };
     assert_eq!(desk.pool.bind(&report), Bound::To(two.sequence));
 }
 

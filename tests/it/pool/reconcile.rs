@@ -360,3 +360,36 @@ fn a_large_loss_that_a_person_accepted_is_written_down_in_steps() {
     assert_eq!(desk.pool.census().doomed, 1_200);
     assert!(!desk.pool.next_deadline(desk.now).is_some_and(|at| at < desk.after(1)));
 }
+
+/// The key of another project: what was just registered with it proves nothing.
+#[test]
+fn the_oldest_ready_tokens_are_looked_up_although_they_are_held_back() {
+    let mut desk = Desk::new(usual());
+    desk.stock(10);
+    desk.list_without(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    desk.stock(10);
+    let looks = |desk: &Desk| {
+        let find = |effect| match effect {
+            Effect::Find { sequence } => Some(sequence),
+            _ => None,
+        };
+        desk.effects().into_iter().find_map(find)
+    };
+    for missing in 0..3 {
+        let sequence = Sequence::new(missing);
+        assert_eq!(looks(&desk), Some(sequence));
+        desk.tell(&Command::KeyChecked { sequence, found: Some(false) }).unwrap();
+    }
+    assert!(desk.pool.halted());
+}
+
+/// Before the key was seen to be the right one a count says nothing about what is missing.
+#[test]
+fn a_count_made_with_a_key_that_was_not_checked_holds_nothing_back() {
+    let mut desk = Desk::new(usual());
+    desk.stock(100);
+    desk.counted(0, false);
+    desk.sweep();
+    assert!(!desk.lists());
+    assert_eq!(desk.pool.leasable(), 100);
+}

@@ -7,6 +7,7 @@ use argospool::domain::{
     order::Order,
     pause::{Activity, Pause},
     pool::{Pool, Restored, Unfinished},
+    recall::Recall,
     time::Timestamp,
     token::{ClosedLease, Token},
 };
@@ -75,13 +76,8 @@ impl Records {
     /// Requests of leases that closed before `remember_after` are not remembered.
     pub fn restored(&self, remember_after: Timestamp) -> Restored {
         let recent = self.lines.values().filter(|line| line.closed >= remember_after);
-        let requests = recent.clone().flat_map(|line| {
-            let created = line.grant.as_ref().and_then(|grant| grant.request);
-            let past = |request: argospool::domain::token::Request| {
-                (request.key, request.digest, line.sequence, line.closed)
-            };
-            created.into_iter().chain(line.closer).map(past)
-        });
+        let mut past = Recall::default();
+        recent.clone().for_each(|line| past.remember(line));
         Restored {
             revision: self.revision,
             next: self.next,
@@ -89,7 +85,7 @@ impl Records {
             tokens: self.tokens.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
             pauses: self.pauses.clone().into_iter().collect(),
-            requests: requests.collect(),
+            past,
             unfinished: recent.filter_map(Unfinished::of).collect(),
         }
     }

@@ -4,7 +4,7 @@ use super::{Verdict, leases::closed};
 use crate::domain::{
     ids::{OrderId, Sequence},
     invariant::{Breach, Promise},
-    pool::{Event, Heard, Pool, Reply},
+    pool::{Event, Heard, News, Pool, Reply},
     submission::{Fact, FactKind},
     time::Timestamp,
     token::{ClosedLease, Doom, DoomCause, Ending, Lease, Stage, Started},
@@ -64,8 +64,9 @@ impl Pool {
         if told == *lease {
             return Vec::new();
         }
-        let started = lease.started.is_none() && told.started.is_some();
-        vec![Event::Told { sequence, lease: told.into(), started }]
+        let first_use = lease.started.is_none() && told.started.is_some();
+        let news = if first_use { News::FirstUse } else { News::More };
+        vec![Event::Told { sequence, lease: told.into(), news }]
     }
 
     /// ARGOS speaks of a token that we never handed out: it may have been shown, and by whom we cannot

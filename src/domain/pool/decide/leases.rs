@@ -5,23 +5,75 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Verdict;
 use crate::domain::{
     ids::{Owner, Revision, Sequence},
-    liveform::{Form, Query},
+    liveform::Query,
     pause::Activity,
-    pool::{Event, Granted, Pool, Refusal, Reply, Wanted},
+    pool::{Command, Event, Granted, Pool, Refusal, Reply, Wanted},
     submission::Submissions,
     time::Timestamp,
     token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage, Token},
 };
 
 impl Pool {
-    pub(super) fn leasing(&self, wanted: &[Wanted], now: Timestamp) -> Result<Verdict, Refusal> {
+    /// The closed leases whose lines of history must be seen before a command is decided: its
+    /// requests may be theirs (L3). They are asked for in the step that decides, so that no lease
+    /// closes in between.
+    pub fn in_question(&self, command: &Command) -> Vec<Sequence> {
+        let recalled = |request: Request| {
+            // What is open is known in full.
+            let closed = self.requested(request.key).is_none();
+            closed.then(|| self.recalled(request.key)).into_iter().flatten()
+        };
+        match command {
+            Command::Lease { wanted } => {
+                wanted.iter().filter_map(|wish| wish.grant.request).flat_map(recalled).collect()
+            }
+            Command::Release { request, .. }
+            | Command::Revoke { request, .. }
+            | Command::Replace { request, .. } => {
+                request.iter().flat_map(|request| recalled(*request)).collect()
+            }
+            Command::Fact { .. }
+            | Command::RevokeAll { .. }
+            | Command::Hasten { .. }
+            | Command::Listed { .. }
+            | Command::WantListing { .. }
+            | Command::AcceptLoss
+            | Command::DoomForeign { .. }
+            | Command::ForeignDeleted { .. }
+            | Command::Ask { .. }
+            | Command::Answered { .. }
+            | Command::Surveyed { .. }
+            | Command::Mint { .. }
+            | Command::Attempted { .. }
+            | Command::Withdraw { .. }
+            | Command::Deleted { .. }
+            | Command::Counted { .. }
+            | Command::KeyChecked { .. }
+            | Command::KeyReplaced
+            | Command::WantCount
+            | Command::Forget
+            | Command::Extra { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Suspect { .. }
+            | Command::Breached { .. }
+            | Command::Sweep => Vec::new(),
+        }
+    }
+
+    pub(super) fn leasing(
+        &self,
+        wanted: &[Wanted],
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
         let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
         let mut events = Vec::new();
         let mut granted: Vec<Granted> = Vec::with_capacity(wanted.len());
         // Requests that this very command answers, and where.
         let mut answered = BTreeMap::new();
         for (at, wish) in wanted.iter().enumerate() {
-            if let Some(known) = self.replay(wish.grant.request)? {
+            if let Some(known) = self.replay(wish.grant.request, lines, now)? {
                 granted.push(known);
                 continue;
             }
@@ -51,7 +103,7 @@ impl Pool {
         Ok(Verdict { events, reply: Reply::Leases(granted) })
     }
 
-    fn lease_of(
+    pub(super) fn lease_of(
         &self,
         token: &Token,
         query: &Query,
@@ -75,31 +127,52 @@ impl Pool {
     }
 
     /// L3: what an earlier request with this id was given.
-    fn replay(&self, request: Option<Request>) -> Result<Option<Granted>, Refusal> {
+    pub(super) fn replay(
+        &self,
+        request: Option<Request>,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Option<Granted>, Refusal> {
         let Some(request) = request else { return Ok(None) };
-        let Some(known) = self.requests.get(&request.key) else { return Ok(None) };
-        if known.digest != request.digest {
-            return Err(Refusal::RequestIdReused);
-        }
-        let open = self.tokens.get(&known.sequence).and_then(|token| match &token.stage {
-            Stage::Leased(lease) => Some(Granted::Open {
-                sequence: known.sequence,
-                token: token.id.clone(),
-                lease: lease.clone(),
-            }),
+        let Some(sequence) = self.known(request, lines, now)? else { return Ok(None) };
+        let open = self.tokens.get(&sequence).and_then(|token| match &token.stage {
+            Stage::Leased(lease) => {
+                Some(Granted::Open { sequence, token: token.id.clone(), lease: lease.clone() })
+            }
             Stage::Minted { .. } | Stage::Ready { .. } | Stage::Doomed(_) => None,
         });
-        Ok(Some(open.unwrap_or(Granted::Past(known.sequence))))
+        Ok(Some(open.unwrap_or(Granted::Past(sequence))))
     }
 
-    /// L3: the lease that an earlier request with this id closed.
-    fn earlier(&self, request: Option<Request>) -> Result<Option<Sequence>, Refusal> {
-        let Some(request) = request else { return Ok(None) };
-        let Some(known) = self.requests.get(&request.key) else { return Ok(None) };
-        if known.digest != request.digest {
-            return Err(Refusal::RequestIdReused);
+    /// The lease, open or closed, that was given to the same request (L3). One of two different
+    /// wishes under one id is refused.
+    pub(super) fn known(
+        &self,
+        request: Request,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Option<Sequence>, Refusal> {
+        if let Some(sequence) = self.requested(request.key) {
+            let lease = self.lease(sequence).and_then(|(_, lease)| lease.request());
+            let same = lease.is_some_and(|open| open.digest == request.digest);
+            return if same { Ok(Some(sequence)) } else { Err(Refusal::RequestIdReused) };
         }
-        Ok(Some(known.sequence))
+        let remembered = now.minus(self.policy.request_id_memory);
+        let mut gone = None;
+        for sequence in self.recalled(request.key) {
+            let Some(line) = lines.iter().find(|line| line.sequence == sequence) else {
+                gone = gone.or(Some(sequence));
+                continue;
+            };
+            match line.asked(request.key) {
+                Some(_) if line.closed < remembered => (),
+                Some(digest) if digest != request.digest => return Err(Refusal::RequestIdReused),
+                Some(_) => return Ok(Some(sequence)),
+                None => (),
+            }
+        }
+        // History was cut shorter than the memory: whoever asks learns that, and gets no second token.
+        Ok(gone)
     }
 
     pub(super) fn outlives(&self, token: &Token, now: Timestamp, ttl: Duration) -> bool {
@@ -111,9 +184,12 @@ impl Pool {
         sequence: Sequence,
         owner: Option<&Owner>,
         request: Option<Request>,
+        lines: &[ClosedLease],
         now: Timestamp,
     ) -> Result<Verdict, Refusal> {
-        if let Some(known) = self.earlier(request)? {
+        if let Some(request) = request
+            && let Some(known) = self.known(request, lines, now)?
+        {
             return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
         }
         let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
@@ -131,100 +207,7 @@ impl Pool {
         Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
     }
 
-    /// The link is to be dead as soon as possible, whoever is on the page.
-    pub(super) fn revoke(
-        &self,
-        sequence: Sequence,
-        owner: Option<&Owner>,
-        request: Option<Request>,
-        now: Timestamp,
-    ) -> Result<Verdict, Refusal> {
-        if let Some(known) = self.earlier(request)? {
-            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
-        }
-        let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
-        if !held_by(lease, owner) {
-            return Err(Refusal::NotOpen);
-        }
-        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Revoked, now)
-        else {
-            unreachable!("a revoked lease closes")
-        };
-        line.closer = request;
-        let reply = Reply::Closed(Box::new(line.clone()));
-        Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
-    }
-
-    pub(super) fn revoke_all(&self, sequences: &[Sequence], now: Timestamp) -> Vec<Event> {
-        let open = sequences.iter().filter_map(|sequence| Some((sequence, self.lease(*sequence)?)));
-        open.map(|(sequence, (_, lease))| self.revoked(*sequence, lease, Ending::Revoked, now))
-            .collect()
-    }
-
-    fn revoked(&self, sequence: Sequence, lease: &Lease, ending: Ending, now: Timestamp) -> Event {
-        let doom = self.doom_of_lease(lease, self.policy.revoked_grace, now);
-        let line = closed(sequence, lease, ending, now);
-        Event::Closed { line, doom: Doom { urgent: true, ..doom } }
-    }
-
-    pub(super) fn hasten(&self, sequence: Sequence, now: Timestamp) -> Vec<Event> {
-        match self.tokens.get(&sequence).map(|token| &token.stage) {
-            Some(Stage::Doomed(doom)) if !doom.urgent => {
-                // What waits for late copies waits for them still (B3).
-                let soon = now.plus(self.policy.revoked_grace).min(doom.not_before);
-                let free = doom.cause == DoomCause::LeaseClosed && doom.attempts == 0;
-                let not_before = if free { soon } else { doom.not_before };
-                vec![Event::Rescheduled { sequence, not_before, urgent: true }]
-            }
-            Some(_) | None => Vec::new(),
-        }
-    }
-
-    /// The same wish with another token. With none to give nothing changes.
-    pub(super) fn replace(
-        &self,
-        sequence: Sequence,
-        owner: Option<&Owner>,
-        request: Option<Request>,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<Verdict, Refusal> {
-        let (token, lease) = match self.lease(sequence) {
-            Some((token, lease)) if held_by(lease, owner) => (Some(token), Some(lease)),
-            Some(_) | None => (None, None),
-        };
-        if let Some(known) = self.replay(request)? {
-            return Ok(Verdict { events: Vec::new(), reply: Reply::Leases(vec![known]) });
-        }
-        let (Some(old), Some(lease)) = (token, lease) else { return Err(Refusal::NotOpen) };
-        let Holder::Caller { grant, url } = &lease.holder else { return Err(Refusal::NotOpen) };
-        self.may_hand_out()?;
-        let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
-        let token = stock.find(|token| self.outlives(token, now, ttl)).ok_or(Refusal::Empty)?;
-        let mark = lease.correlated.then(|| self.seal.mark(sequence));
-        let query = Form::query_of(url, &old.id, mark.as_deref());
-        let grant = Grant { request, ..grant.clone() };
-        let mut next = self.lease_of(token, &query, grant, ttl, now);
-        next.replaces = Some(sequence);
-        let next = Arc::new(next);
-        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Replaced, now)
-        else {
-            unreachable!("a replaced lease closes")
-        };
-        line.replaced_by = Some(token.sequence);
-        let granted = Granted::Open {
-            sequence: token.sequence,
-            token: token.id.clone(),
-            lease: next.clone(),
-        };
-        let leased = Event::Leased { sequence: token.sequence, lease: next };
-        Ok(Verdict {
-            events: vec![leased, Event::Closed { line, doom }],
-            reply: Reply::Leases(vec![granted]),
-        })
-    }
-
-    fn may_hand_out(&self) -> Result<(), Refusal> {
+    pub(super) fn may_hand_out(&self) -> Result<(), Refusal> {
         if self.halted() {
             return Err(Refusal::Halted);
         }
@@ -266,15 +249,6 @@ impl Pool {
             Holder::Presumed => (DoomCause::Cancelled, grace.max(2 * self.policy.late_copy_delay)),
         };
         Doom::new(cause, now, now.plus(grace))
-    }
-}
-
-/// Whether this caller may close it; `None` is an admin.
-fn held_by(lease: &Lease, owner: Option<&Owner>) -> bool {
-    match (&lease.holder, owner) {
-        (Holder::Caller { .. } | Holder::Presumed, None) => true,
-        (Holder::Caller { grant, .. }, Some(owner)) => grant.owner == *owner,
-        (Holder::Presumed, Some(_)) => false,
     }
 }
 

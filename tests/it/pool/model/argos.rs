@@ -42,10 +42,23 @@ impl Argos {
 /// A call that has left.
 #[derive(Clone, Debug)]
 pub enum Call {
-    Register { order: OrderId, tokens: Vec<TokenId> },
-    Delete { sequences: Vec<Sequence>, tokens: Vec<TokenId> },
+    Register {
+        order: OrderId,
+        tokens: Vec<TokenId>,
+    },
+    Delete {
+        sequences: Vec<Sequence>,
+        tokens: Vec<TokenId>,
+    },
     Count,
-    Find { sequence: Sequence, token: TokenId },
+    Find {
+        sequence: Sequence,
+        token: TokenId,
+    },
+    /// A page begins after this many ids.
+    List {
+        after: usize,
+    },
 }
 
 /// A registration that may still arrive although nobody waits for it.
@@ -62,7 +75,7 @@ impl Copy {
                 tokens: tokens.clone(),
                 until: now.plus(span).minus(Duration::from_millis(1)),
             }),
-            Call::Delete { .. } | Call::Count | Call::Find { .. } => None,
+            Call::Delete { .. } | Call::Count | Call::Find { .. } | Call::List { .. } => None,
         }
     }
 }

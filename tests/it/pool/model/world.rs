@@ -8,12 +8,16 @@ use std::{
 use argospool::domain::{
     ids::{Sequence, TokenId, TokenPrefix},
     order::Attempt,
+    paging::Cursor,
     pause::Activity,
-    pool::{Command, Effect, Granted, Policy, Pool, Refusal, UnderWay, Wanted},
+    pool::{
+        Command, Effect, Granted, ListingWanted, Policy, Pool, ReconcilePolicy, Refusal, Reply,
+        UnderWay, Wanted,
+    },
     refill,
     submission::FactKind,
     time::Timestamp,
-    token::{Holder, Stage},
+    token::{Doom, DoomCause, Holder, Stage},
 };
 
 use super::{
@@ -25,6 +29,8 @@ use super::{
 const RESERVE: u32 = 3;
 const TARGET: u32 = 14;
 const BATCH: u32 = 4;
+/// Ids in one page of ARGOS's list.
+const LIST_PAGE: usize = 5;
 /// No call takes longer.
 const CALL_SECONDS: u64 = 45;
 
@@ -47,6 +53,8 @@ pub struct World {
     restored: bool,
     /// Ids that only a ledger knew that was lost.
     lost: BTreeSet<TokenId>,
+    /// Ids that ARGOS lost.
+    vanished: BTreeSet<TokenId>,
 }
 
 impl World {
@@ -59,6 +67,7 @@ impl World {
             unused_age_max: Some(Duration::from_secs(4_000)),
             request_id_memory: Duration::from_secs(5_000),
             ttl_max: Duration::from_secs(900),
+            reconcile: ReconcilePolicy { brake_min: 1, ..usual().reconcile },
             ..usual()
         };
         let desk = Desk::new(policy);
@@ -75,6 +84,7 @@ impl World {
             backup,
             restored: false,
             lost: BTreeSet::new(),
+            vanished: BTreeSet::new(),
         }
     }
 
@@ -92,6 +102,22 @@ impl World {
                     let _ = self.desk.tell(&release);
                 }
             }
+            Step::Revoke(which) => {
+                if let Some(sequence) = self.leased(*which) {
+                    self.tell(&Command::Revoke { sequence, owner: None, request: None });
+                }
+            }
+            Step::Replace { which, request } => self.replace(*which, *request),
+            Step::Exhausted(which) => self.fact(*which, FactKind::Exhausted),
+            Step::Expires(which, seconds) => {
+                let at = self.desk.after(u64::from(*seconds));
+                self.fact(*which, FactKind::Expires(at));
+            }
+            Step::List => {
+                self.tell(&Command::WantListing { wanted: ListingWanted::default() });
+            }
+            Step::Vanish(which) => self.vanish(usize::from(*which)),
+            Step::AcceptLoss => self.tell(&Command::AcceptLoss),
             Step::Started(which) => self.fact(*which, FactKind::Started),
             Step::Decided(which, decision) => self.fact(*which, FactKind::Decided(*decision)),
             Step::Pass(seconds) => self.pass(u64::from(*seconds)),
@@ -126,7 +152,15 @@ impl World {
             let late = late.flat_map(|copy| &copy.tokens).any(|id| *id == token.id);
             assert!(!late, "B3: a token is ready, and a copy of its order is on its way");
             let registered = self.argos.ours.contains(&token.id);
-            assert!(registered || self.restored, "B3: a token is ready, and not registered");
+            let excused = self.restored || self.vanished.contains(&token.id);
+            assert!(registered || excused, "B3: a token is ready, and not registered");
+        }
+        for token in pool.tokens_from(Sequence::ZERO) {
+            let Stage::Doomed(Doom { cause: DoomCause::Vanished, .. }) = token.stage else {
+                continue;
+            };
+            let there = self.argos.ours.contains(&token.id);
+            assert!(!there || self.restored, "a token was doomed as vanished, and is there");
         }
         // J2: orders that were open when the records were read are in doubt in memory alone.
         let plain = |mut records: Records| {
@@ -148,6 +182,10 @@ impl World {
             if round % 15 == 0 {
                 self.tell(&Command::WantCount);
             }
+            if round % 40 == 0 {
+                self.tell(&Command::WantListing { wanted: ListingWanted::default() });
+            }
+            self.tell(&Command::AcceptLoss);
             while !self.out.is_empty() {
                 self.answer(0, Answer::Plain);
             }
@@ -161,7 +199,12 @@ impl World {
             let census = self.desk.pool.census();
             let lost = self.argos.ours.len() - self.known_over_there();
             let reachable = TARGET.min(u32::try_from(CAP - lost.min(CAP)).unwrap() / 2);
-            if census.ready >= reachable.saturating_sub(BATCH) && census.doomed == 0 {
+            let dead = self.desk.pool.tokens_from(Sequence::ZERO).any(|token| {
+                let ready = matches!(token.stage, Stage::Ready { .. });
+                ready && !self.argos.ours.contains(&token.id)
+            });
+            let stock = census.leasable() >= reachable.saturating_sub(BATCH);
+            if stock && census.doomed == 0 && !dead {
                 return;
             }
         }
@@ -220,7 +263,12 @@ impl World {
             }
             // The usual policy asks nothing about leases.
             Effect::Survey { .. } | Effect::Ask { .. } => return,
-            Effect::List { .. } | Effect::DeleteForeign { .. } => return,
+            Effect::List { cursor } => {
+                assert!(!self.under_way.listing, "two pages at once");
+                self.under_way.listing = true;
+                Call::List { after: cursor.map_or(0, |cursor| cursor.id.parse().unwrap()) }
+            }
+            Effect::DeleteForeign { .. } => unreachable!("no operator asked for it"),
         };
         self.out.push((self.desk.after(CALL_SECONDS), call));
     }
@@ -239,7 +287,7 @@ impl World {
         for (_, call) in &self.out {
             match call {
                 Call::Register { tokens, .. } => over_there.extend(tokens.iter().cloned()),
-                Call::Delete { .. } | Call::Count | Call::Find { .. } => (),
+                Call::Delete { .. } | Call::Count | Call::Find { .. } | Call::List { .. } => (),
             }
         }
         let copies = self.copies.iter().filter(|copy| copy.until >= self.desk.now);
@@ -319,6 +367,19 @@ impl World {
                 }
                 self.tell(&Command::Counted { tokens, overlapped });
             }
+            Call::List { after } => {
+                self.under_way.listing = false;
+                if !matches!(answer, Answer::Plain | Answer::Half) {
+                    return;
+                }
+                // An order of its own that nothing changes: the ids as text.
+                let ids: Vec<_> = self.argos.ours.iter().skip(after).cloned().collect();
+                let page: Vec<_> = ids.iter().take(LIST_PAGE).cloned().collect();
+                let more = (ids.len() > LIST_PAGE).then_some(after + LIST_PAGE);
+                let cursor = |at: usize| Cursor { id: at.to_string(), time: String::new() };
+                let next = more.map(cursor);
+                self.tell(&Command::Listed { tokens: page, unreadable: 0, next });
+            }
             Call::Find { sequence, token } => {
                 self.under_way.finding = false;
                 let found = self.argos.ours.contains(&token);
@@ -351,6 +412,7 @@ impl World {
     }
 
     fn lease(&mut self, caller: u8, requests: &[Option<u8>]) {
+        self.forget();
         let owner = format!("uid:{caller}");
         let wish = |request: &Option<u8>| self.desk.wish(&owner, request.map(u128::from));
         let wanted: Vec<Wanted> = requests.iter().map(wish).collect();
@@ -385,20 +447,47 @@ impl World {
         }
     }
 
+    fn replace(&mut self, which: u8, request: u8) {
+        let Some(sequence) = self.leased(which) else { return };
+        let (_, lease) = self.desk.pool.lease(sequence).unwrap();
+        let Holder::Caller { grant, .. } = &lease.holder else { return };
+        let owner = grant.owner.clone();
+        let key = (owner.as_str().as_bytes()[4] - b'0', request);
+        // Another target under the same id is another wish.
+        let wish = sequence.get().to_be_bytes();
+        let request = Some(self.desk.request(&owner, u128::from(request), &wish));
+        let ttl = Duration::from_secs(600);
+        let replace = Command::Replace { sequence, owner: Some(owner), request, ttl };
+        let Ok(Reply::Leases(granted)) = self.desk.tell(&replace) else { return };
+        let new = told(&granted[0]);
+        match self.given.get(&key) {
+            Some(known) => assert_eq!(known.token, new.token, "L3: another token"),
+            None => {
+                assert!(self.shown.insert(new.token.clone()), "L1: a token was given twice");
+                assert!(self.desk.pool.lease(sequence).is_none(), "the first one is over");
+            }
+        }
+    }
+
+    fn vanish(&mut self, which: usize) {
+        let Some(token) = self.argos.ours.iter().nth(which).cloned() else { return };
+        self.argos.ours.remove(&token);
+        self.vanished.insert(token);
+    }
+
     /// What the pool does not remember must be long past; the world forgets it as well.
     fn forget(&mut self) {
-        let pool = &self.desk.pool;
-        let now = self.desk.now;
+        let (desk, now) = (&self.desk, self.desk.now);
+        let memory = desk.pool.policy().request_id_memory;
         self.given.retain(|(caller, request), told| {
-            let wish = self.desk.wish(&format!("uid:{caller}"), Some(u128::from(*request)));
-            let known = pool.requested(wish.grant.request.unwrap().key);
-            let line = self.desk.records.lines.get(&told.sequence);
-            let long_ago = |closed| now.since(closed) > pool.policy().request_id_memory;
+            let wish = desk.wish(&format!("uid:{caller}"), Some(u128::from(*request)));
+            let known = desk.remembers(&wish);
+            let line = desk.records.lines.get(&told.sequence);
             assert!(
-                known.is_some() || line.is_some_and(|line| long_ago(line.closed)),
+                known || line.is_some_and(|line| now.since(line.closed) > memory),
                 "L3: a request is forgotten too early"
             );
-            known.is_some()
+            known
         });
     }
 

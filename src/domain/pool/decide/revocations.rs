@@ -1,0 +1,120 @@
+//! Links that are to be dead before their time, and what takes their place.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Verdict, leases::closed};
+use crate::domain::{
+    ids::{Owner, Sequence},
+    liveform::Form,
+    pool::{Event, Granted, Pool, Refusal, Reply},
+    time::Timestamp,
+    token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage},
+};
+
+impl Pool {
+    /// The link is to be dead as soon as possible, whoever is on the page.
+    pub(super) fn revoke(
+        &self,
+        sequence: Sequence,
+        owner: Option<&Owner>,
+        request: Option<Request>,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
+        if let Some(request) = request
+            && let Some(known) = self.known(request, lines, now)?
+        {
+            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
+        }
+        let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
+        if !held_by(lease, owner) {
+            return Err(Refusal::NotOpen);
+        }
+        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Revoked, now)
+        else {
+            unreachable!("a revoked lease closes")
+        };
+        line.closer = request;
+        let reply = Reply::Closed(Box::new(line.clone()));
+        Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
+    }
+
+    pub(super) fn revoke_all(&self, sequences: &[Sequence], now: Timestamp) -> Vec<Event> {
+        let open = sequences.iter().filter_map(|sequence| Some((sequence, self.lease(*sequence)?)));
+        open.map(|(sequence, (_, lease))| self.revoked(*sequence, lease, Ending::Revoked, now))
+            .collect()
+    }
+
+    fn revoked(&self, sequence: Sequence, lease: &Lease, ending: Ending, now: Timestamp) -> Event {
+        let doom = self.doom_of_lease(lease, self.policy.revoked_grace, now);
+        let line = closed(sequence, lease, ending, now);
+        Event::Closed { line, doom: Doom { urgent: true, ..doom } }
+    }
+
+    pub(super) fn hasten(&self, sequence: Sequence, now: Timestamp) -> Vec<Event> {
+        match self.tokens.get(&sequence).map(|token| &token.stage) {
+            Some(Stage::Doomed(doom)) if !doom.urgent => {
+                // What waits for late copies waits for them still (B3).
+                let soon = now.plus(self.policy.revoked_grace).min(doom.not_before);
+                let free = doom.cause == DoomCause::LeaseClosed && doom.attempts == 0;
+                let not_before = if free { soon } else { doom.not_before };
+                vec![Event::Rescheduled { sequence, not_before, urgent: true }]
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The same wish with another token. With none to give nothing changes.
+    pub(super) fn replace(
+        &self,
+        sequence: Sequence,
+        owner: Option<&Owner>,
+        request: Option<Request>,
+        ttl: Duration,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Verdict, Refusal> {
+        let (token, lease) = match self.lease(sequence) {
+            Some((token, lease)) if held_by(lease, owner) => (Some(token), Some(lease)),
+            Some(_) | None => (None, None),
+        };
+        if let Some(known) = self.replay(request, lines, now)? {
+            return Ok(Verdict { events: Vec::new(), reply: Reply::Leases(vec![known]) });
+        }
+        let (Some(old), Some(lease)) = (token, lease) else { return Err(Refusal::NotOpen) };
+        let Holder::Caller { grant, url } = &lease.holder else { return Err(Refusal::NotOpen) };
+        self.may_hand_out()?;
+        let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
+        let token = stock.find(|token| self.outlives(token, now, ttl)).ok_or(Refusal::Empty)?;
+        let mark = lease.correlated.then(|| self.seal.mark(sequence));
+        let query = Form::query_of(url, &old.id, mark.as_deref());
+        let grant = Grant { request, ..grant.clone() };
+        let mut next = self.lease_of(token, &query, grant, ttl, now);
+        next.replaces = Some(sequence);
+        let next = Arc::new(next);
+        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Replaced, now)
+        else {
+            unreachable!("a replaced lease closes")
+        };
+        line.replaced_by = Some(token.sequence);
+        let granted = Granted::Open {
+            sequence: token.sequence,
+            token: token.id.clone(),
+            lease: next.clone(),
+        };
+        let leased = Event::Leased { sequence: token.sequence, lease: next };
+        Ok(Verdict {
+            events: vec![leased, Event::Closed { line, doom }],
+            reply: Reply::Leases(vec![granted]),
+        })
+    }
+}
+
+/// Whether this caller may close it; `None` is an admin.
+fn held_by(lease: &Lease, owner: Option<&Owner>) -> bool {
+    match (&lease.holder, owner) {
+        (Holder::Caller { .. } | Holder::Presumed, None) => true,
+        (Holder::Caller { grant, .. }, Some(owner)) => grant.owner == *owner,
+        (Holder::Presumed, Some(_)) => false,
+    }
+}

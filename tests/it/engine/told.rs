@@ -1,0 +1,173 @@
+//! Results that no webhook told, results that name nobody, and links that are to be dead.
+
+use std::time::Duration;
+
+use argospool::{
+    domain::{
+        ids::{Sequence, SubmissionId, TokenId},
+        paging::Cursor,
+        pool::{Heard, Policy},
+        submission::{Fact, FactKind, Marks, Report},
+        time::Timestamp,
+        token::{ClosedLease, Decision, Ending},
+    },
+    engine::{LeaseView, Which},
+    port::{Outcome, Refused, RefusedCause, SubmissionsPage},
+    store::memory::Memory,
+};
+
+use crate::world::{Bench, Sent, policy};
+
+fn asking() -> Policy {
+    let form = policy(500, 100).form.marked_by(Some("userid"));
+    Policy { overdue_after: Some(Duration::from_secs(600)), form, ..policy(500, 100) }
+}
+
+async fn leased(bench: &Bench) -> (Sequence, TokenId) {
+    let LeaseView::Open { sequence, token, .. } = bench.lease("uid:1", None).await.unwrap() else {
+        panic!()
+    };
+    (sequence, token)
+}
+
+async fn closed(bench: &Bench, sequence: Sequence) -> Option<ClosedLease> {
+    match bench.handle.find(Which::Sequence(sequence)).await.unwrap() {
+        Some(LeaseView::Closed(line)) => Some(*line),
+        Some(LeaseView::Open { .. }) | None => None,
+    }
+}
+
+/// Waits until the lease has closed and its line looks as wanted.
+async fn line(
+    bench: &Bench,
+    sequence: Sequence,
+    wanted: impl Fn(&ClosedLease) -> bool,
+) -> ClosedLease {
+    for _ in 0..100_000 {
+        if let Some(line) = closed(bench, sequence).await.filter(&wanted) {
+            return line;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: the line looks as wanted; last {:?}", closed(bench, sequence).await);
+}
+
+fn result(token: Option<&TokenId>, mark: Option<String>, decision: Decision) -> Report {
+    let marks = Marks(mark.into_iter().map(Into::into).collect());
+    let fact = Fact {
+        kind: FactKind::Decided(decision),
+        at: Timestamp::from_millis(1_800_000_100_000),
+        submission: Some(SubmissionId::parse("sub-1").unwrap()),
+        updated: None,
+        asked: false,
+    };
+    Report { token: token.cloned(), marks, fact }
+}
+
+fn decision(line: &ClosedLease) -> Option<Decision> {
+    line.decided().map(|decided| decided.decision)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_names_no_token_is_followed_by_a_question_that_binds_it() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, token) = leased(&bench).await;
+    let approved = Decision::Approved;
+    bench.supplier.script(|script| script.submissions = vec![result(Some(&token), None, approved)]);
+    let told = result(None, None, approved);
+    assert_eq!(bench.handle.report(told.clone()).await.unwrap(), Heard::Asked);
+    let line = line(&bench, sequence, |_| true).await;
+    assert_eq!((line.ending, decision(&line)), (Ending::Decided, Some(approved)));
+    assert_eq!(bench.handle.report(told).await.unwrap(), Heard::Asked, "final leases are let go");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_webhook_the_list_and_a_question_tell_what_became_of_a_lease() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, token) = leased(&bench).await;
+    let mark = bench.handle.seal().mark(sequence);
+    let listed = result(None, Some(mark), Decision::Rejected);
+    let first = SubmissionsPage {
+        reports: Vec::new(),
+        next: Some(Cursor { id: "sub-0".to_owned(), time: "t".to_owned() }),
+    };
+    let second = SubmissionsPage { reports: vec![listed], next: None };
+    bench.supplier.script(|script| {
+        let failed = Refused { cause: RefusedCause::NotSent, retry_after: None };
+        script.surveys.push_back(Outcome::Settled(first));
+        // The walk goes on where it failed.
+        script.surveys.push_back(Outcome::Refused(failed));
+        script.surveys.push_back(Outcome::Settled(second));
+        script.submissions = vec![result(Some(&token), None, Decision::Rejected)];
+    });
+    let line = line(&bench, sequence, |line| line.decided().is_some()).await;
+    assert_eq!(decision(&line), Some(Decision::Rejected));
+    let sent = bench.supplier.script(|script| script.sent.clone());
+    let pages: Vec<_> = sent
+        .iter()
+        .filter_map(|sent| match sent {
+            Sent::Survey(_, cursor) => Some(cursor.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pages[..3], [false, true, true]);
+}
+
+/// Somebody took another's mark along: ARGOS names the token, and that counts.
+#[tokio::test(start_paused = true)]
+async fn a_forged_mark_binds_its_result_to_nobody_else() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (victim, _) = leased(&bench).await;
+    let (forger, token) = leased(&bench).await;
+    let forged = result(None, Some(bench.handle.seal().mark(victim)), Decision::Approved);
+    bench.supplier.script(|script| {
+        script.submissions = vec![Report { token: Some(token), ..forged.clone() }];
+    });
+    assert_eq!(bench.handle.report(forged).await.unwrap(), Heard::Asked);
+    line(&bench, forger, |_| true).await;
+    assert_eq!(closed(&bench, victim).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn argos_is_asked_which_of_two_decisions_stands_and_its_answer_does() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, token) = leased(&bench).await;
+    let truth = result(Some(&token), None, Decision::Rejected);
+    bench.supplier.script(|script| script.submissions = vec![truth.clone()]);
+    for told in [truth, result(Some(&token), None, Decision::Approved)] {
+        assert_eq!(bench.handle.report(told).await.unwrap(), Heard::News);
+    }
+    let line = line(&bench, sequence, |line| line.submissions.are_final()).await;
+    assert_eq!(decision(&line), Some(Decision::Rejected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_link_is_dead_for_certain_when_argos_has_deleted_the_token() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, token) = leased(&bench).await;
+    bench.supplier.script(|script| script.sent.clear());
+    let LeaseView::Closed(told) = bench.handle.revoke(sequence, None, None).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((told.ending, told.link_dead), (Ending::Revoked, None));
+    let line = line(&bench, sequence, |line| line.link_dead.is_some()).await;
+    assert_eq!(bench.supplier.deletions(), [vec![token]]);
+    assert!(line.link_dead.unwrap().since(line.closed) < Duration::from_secs(1), "at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lapsed_lease_keeps_its_ending_when_its_link_is_killed() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, _) = leased(&bench).await;
+    line(&bench, sequence, |line| line.ending == Ending::Lapsed).await;
+    bench.handle.revoke(sequence, None, None).await.unwrap();
+    let line = line(&bench, sequence, |line| line.link_dead.is_some()).await;
+    assert_eq!(line.ending, Ending::Lapsed);
+    assert!(line.link_dead.unwrap().since(line.closed) < Duration::from_secs(60));
+}
