@@ -137,7 +137,11 @@ impl Outcomes {
             Ending::Expired => line.closed,
             _ if unfinished.started => line.closed.plus(after),
             // Whoever entered at the last moment is on the list by then.
-            _ => line.closed.plus(policy.lapsed_grace + after),
+            Ending::Decided
+            | Ending::Lapsed
+            | Ending::Released
+            | Ending::Revoked
+            | Ending::Replaced => line.closed.plus(policy.lapsed_grace + after),
         };
         for submission in &unfinished.contested {
             self.ask(submission.clone(), line.closed);
@@ -348,7 +352,7 @@ impl Pool {
                 None if strays => Bound::Ask(submission),
                 None => Bound::Foreign,
             },
-            bound => bound,
+            bound @ (Bound::To(_) | Bound::Perhaps(..) | Bound::Foreign | Bound::Unnamed) => bound,
         }
     }
 
