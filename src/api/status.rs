@@ -205,6 +205,7 @@ mod tests {
             ("LEASE_STARTED", Code::FailedPrecondition),
             ("LEASE_CLOSED", Code::FailedPrecondition),
             ("LEASE_REPLACED", Code::FailedPrecondition),
+            ("NOT_LISTED", Code::FailedPrecondition),
             ("RESUME_TOO_OLD", Code::OutOfRange),
             ("STARTING", Code::Unavailable),
             ("DRAINING", Code::Unavailable),

@@ -68,7 +68,7 @@ const RECORD_MAX: usize = 7_000;
 const LINE_MAX: usize = 3_500;
 /// Neighbouring sequences that share a value.
 const TOKENS_PER_BLOCK: u64 = 16;
-const LINES_PER_BLOCK: u64 = 32;
+const LINES_PER_BLOCK: u64 = 8;
 
 const _: () = {
     // A page holds up to 16 records and the one that makes it split.

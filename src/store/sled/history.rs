@@ -31,7 +31,7 @@ use crate::{
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
 
-const BLOCKS_PER_SPAN: u64 = 32;
+const BLOCKS_PER_SPAN: u64 = 128;
 
 /// The history of one project, as readers and the committer share it.
 #[derive(Default)]
