@@ -110,7 +110,7 @@ impl Settings {
         Self {
             witness_dir: data_dir.join("witness"),
             data_dir,
-            cache_bytes: 32 << 20,
+            cache_bytes: 8 << 20,
             boot_id: None,
             hazard: None,
         }

@@ -111,7 +111,7 @@ pub(super) const TABLES: &[Table] = &[
                 "",
                 "what tells a restored ledger; best on another volume; \"\" is in data_dir",
             ),
-            own("cache", Kind::Size(MIB, 64 * GIB), "32MiB", "page cache of the database"),
+            own("cache", Kind::Size(MIB, 64 * GIB), "8MiB", "page cache of the database"),
             own(
                 "retention",
                 Kind::Duration(hours(24), RETENTION_MAX),
