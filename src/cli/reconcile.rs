@@ -52,6 +52,7 @@ pub(super) async fn run(
         ..ReconcileRequest::default()
     };
     let before = ask(&remote, read.clone()).await?;
+    let done = set_going(&args, &before);
     let message = ReconcileRequest {
         read_only: args.report,
         dry_run: args.dry_run,
@@ -71,7 +72,26 @@ pub(super) async fn run(
         tokio::time::sleep(LOOK_AGAIN).await;
         answer = ask(&remote, read.clone()).await?;
     }
-    screen.answer(|| as_json(&answer), || render(&answer, screen))
+    screen.answer(|| as_json(&answer), || done + &render(&answer, screen))
+}
+
+/// What was set going, beside what the last listing told.
+fn set_going(args: &ReconcileArgs, before: &ReconcileResponse) -> String {
+    let Some(report) = &before.last_report else { return String::new() };
+    let mut done = String::new();
+    if args.accept_loss {
+        done += "what vanished is deleted\n";
+    }
+    if args.delete_foreign {
+        let kept = if args.including_ours { 0 } else { report.foreign_like_ours_tokens };
+        let number = report.foreign_tokens.saturating_sub(kept);
+        done += &format!("{} of others are deleted", words::counted(number as usize, "token"));
+        done += &match kept {
+            0 => "\n".to_owned(),
+            kept => format!("; {} that look like ours stay\n", words::count(kept)),
+        };
+    }
+    if done.is_empty() { done } else { done + "the last listing told:\n" }
 }
 
 async fn ask(remote: &Remote, message: ReconcileRequest) -> Result<ReconcileResponse, Failure> {
@@ -124,7 +144,7 @@ fn render(answer: &ReconcileResponse, screen: &Screen) -> String {
             "{} at ARGOS are not ours, {} of them look as if they were: {}",
             tokens(report.foreign_tokens, "token"),
             words::count(report.foreign_like_ours_tokens),
-            hints(&report.foreign_hints)
+            report.foreign_hints.join(", ")
         ));
     }
     if report.dry_run {
@@ -162,16 +182,6 @@ fn missing(report: &ReconcileReport, screen: &Screen) -> Vec<String> {
     lines
 }
 
-/// Each beginning once, with how often it was seen.
-fn hints(hints: &[String]) -> String {
-    let mut counted = std::collections::BTreeMap::new();
-    for hint in hints {
-        *counted.entry(hint.as_str()).or_insert(0_u32) += 1;
-    }
-    let shown = counted.iter().map(|(hint, number)| format!("{hint} ({number})"));
-    shown.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,7 +198,7 @@ mod tests {
             held_tokens: 5_000,
             foreign_tokens: 3,
             foreign_like_ours_tokens: 1,
-            foreign_hints: vec!["ap-Xy1…".into(), "other-…".into(), "other-…".into()],
+            foreign_hints: vec!["ap-Xy1… (1)".into(), "other-… (2)".into()],
             vanished_ready_tokens: 998,
             vanished_leased_tokens: 2,
             braked: true,

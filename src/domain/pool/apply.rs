@@ -129,11 +129,19 @@ impl Pool {
                 self.count_wanted.get_or_insert(*at);
             }
             Event::CapReached { until } => self.cap_reached = Some(CapReached { until: *until }),
-            Event::KeyChecked { check } => self.key_check = *check,
+            Event::KeyChecked { check } => {
+                self.key_check = *check;
+                if *check == (KeyCheck::Open { missing: 0 }) {
+                    self.call_key_witnesses();
+                }
+            }
             Event::ExtraOrdered { tokens } => self.extra = self.extra.saturating_add(*tokens),
             Event::ListingWanted { at, wanted } => self.listing.want(*at, *wanted),
             Event::ListingBegan { unseen, at } => self.listing.begin(unseen.clone(), *at),
             Event::Listed { seen, foreign, unreadable, next } => {
+                if self.key_is_proven_by(seen) {
+                    self.key_check = KeyCheck::Passed;
+                }
                 self.listing.page(seen, foreign, *unreadable, next.as_ref());
                 for sequence in seen {
                     self.let_go(*sequence);
@@ -358,6 +366,10 @@ impl Pool {
 
     fn conclude(&mut self, conclusion: &Conclusion) {
         self.listing.conclude(conclusion);
+        if !conclusion.report.void {
+            // C1: a count alone cannot tell foreign ids from vanished ones.
+            self.foreign = self.foreign_listed();
+        }
         if conclusion.report.void || conclusion.report.dry_run {
             return;
         }

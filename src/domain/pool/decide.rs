@@ -174,7 +174,9 @@ impl Pool {
         match found {
             // A token that was leased meanwhile may be gone for good reasons.
             Some(found) if found || still_ready => {
-                vec![Event::KeyChecked { check: self.key_check.after(found) }]
+                vec![Event::KeyChecked {
+                    check: self.key_check.after(found, self.key_missing_max()),
+                }]
             }
             Some(_) | None => Vec::new(),
         }

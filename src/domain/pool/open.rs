@@ -55,6 +55,7 @@ impl Pool {
             count_tried: false,
             cap_reached: None,
             key_check: KeyCheck::Open { missing: 0 },
+            key_witnesses: Vec::new(),
             extra: 0,
             breaches: Vec::new(),
             outcomes: Outcomes::default(),
@@ -71,6 +72,7 @@ impl Pool {
             }
             pool.tokens.insert(token.sequence, token);
         }
+        pool.call_key_witnesses();
         for unfinished in restored.unfinished {
             let names = unfinished.submissions.iter().map(|it| pool.seal.name(it)).collect();
             pool.outcomes.restored(unfinished, names, &pool.policy, now);

@@ -24,8 +24,9 @@ use crate::domain::{
 const PAGES_MAX: usize = POOL_CAP as usize / 100;
 /// Fewer missing tokens make no pattern.
 const PATTERN_MIN: usize = 10;
-/// Foreign ids of which a report gives a hint.
-const FOREIGN_SHOWN_MAX: usize = 100;
+/// Bytes of a foreign id that a report shows, and different beginnings that it shows at most.
+const HINT_BYTES: usize = 6;
+const HINTS_MAX: usize = 100;
 
 /// What the brake and the pause between listings are set to.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ pub struct Reconciliation {
     /// a second writer.
     pub foreign: u32,
     pub foreign_like_ours: u32,
-    /// The beginnings of some of them, which tell an operator whose they are.
+    /// How they begin and how many do, which tells an operator whose they are.
     pub foreign_hints: Vec<String>,
     /// Missing in this listing, and so far in no other.
     pub missing: u32,
@@ -343,7 +344,7 @@ impl Pool {
             held: self.census().held(),
             foreign: u32::try_from(foreign.len()).unwrap_or(u32::MAX),
             foreign_like_ours: u32::try_from(like_ours).unwrap_or(u32::MAX),
-            foreign_hints: foreign.keys().take(FOREIGN_SHOWN_MAX).map(hint).collect(),
+            foreign_hints: hints(foreign.keys()),
             missing: 0,
             vanished_ready: 0,
             vanished_leased: 0,
@@ -450,8 +451,13 @@ impl Pool {
     }
 }
 
-/// The beginning of an id: enough to see whose it is, too little to use it.
-fn hint(token: &TokenId) -> String {
-    let shown: String = token.expose().chars().take(6).collect();
-    format!("{shown}…")
+/// The beginnings of ids, with how many begin so: enough to see whose they are, too little to use one.
+fn hints<'a>(tokens: impl Iterator<Item = &'a TokenId>) -> Vec<String> {
+    let mut counted: BTreeMap<&str, u32> = BTreeMap::new();
+    for token in tokens {
+        let shown = token.expose().get(..HINT_BYTES).unwrap_or_default();
+        *counted.entry(shown).or_default() += 1;
+    }
+    let hints = counted.into_iter().take(HINTS_MAX);
+    hints.map(|(shown, number)| format!("{shown}… ({number})")).collect()
 }

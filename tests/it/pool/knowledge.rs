@@ -249,10 +249,19 @@ fn three_tokens_that_argos_does_not_know_mean_that_the_key_is_of_another_project
             sequence.get()
         })
         .collect();
-    assert_eq!(asked, [0, 1, 2]);
+    assert_eq!(asked, [0, 4, 2], "the oldest, the youngest, and one between");
     assert_eq!(desk.pool.key_check(), KeyCheck::Failed);
     assert_eq!(desk.lease("uid:1", None), Err(Refusal::Halted));
     assert_eq!(desk.pool.leasable(), 0);
+}
+
+#[test]
+fn where_fewer_were_ready_all_of_them_missing_are_enough() {
+    let mut desk = Desk::stocked(usual(), 1);
+    desk.tell(&Command::KeyReplaced).unwrap();
+    desk.stock(5);
+    desk.tell(&Command::KeyChecked { sequence: Sequence::ZERO, found: Some(false) }).unwrap();
+    assert_eq!(desk.pool.key_check(), KeyCheck::Failed);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use argospool::domain::{
     ids::{Sequence, TokenId},
     paging::Cursor,
-    pool::{Command, Effect, ListingWanted, Reconciliation, Refusal, SuspectedCause, UnderWay},
+    pool::{
+        Command, Effect, KeyCheck, ListingWanted, Reconciliation, Refusal, SuspectedCause, UnderWay,
+    },
     submission::FactKind,
     token::{DoomCause, Stage},
 };
@@ -295,7 +297,8 @@ fn foreign_ids_are_told_apart_by_a_listing_and_take_room_from_then_on() {
     desk.page(tokens);
     let report = desk.report();
     assert_eq!((report.foreign, report.foreign_like_ours, report.missing), (3, 1, 3));
-    assert_eq!(report.foreign_hints, ["ap-not…", "other-…", "other-…"]);
+    assert_eq!(report.foreign_hints, ["ap-not… (1)", "other-… (2)"]);
+    assert_eq!(desk.pool.foreign(), 3);
     desk.counted(30, false);
     assert_eq!(desk.pool.foreign(), 3);
 }
@@ -362,9 +365,9 @@ fn a_large_loss_that_a_person_accepted_is_written_down_in_steps() {
 
 /// The key of another project: what was just registered with it proves nothing.
 #[test]
-fn the_oldest_ready_tokens_are_looked_up_although_they_are_held_back() {
-    let mut desk = Desk::new(usual());
-    desk.stock(10);
+fn only_tokens_from_before_the_key_came_tell_whose_it_is() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.tell(&Command::KeyReplaced).unwrap();
     desk.list_without(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     desk.stock(10);
     let looks = |desk: &Desk| {
@@ -372,12 +375,32 @@ fn the_oldest_ready_tokens_are_looked_up_although_they_are_held_back() {
             |effect| if let Effect::Find { sequence } = effect { Some(sequence) } else { None };
         desk.effects().into_iter().find_map(find)
     };
-    for missing in 0..3 {
-        let sequence = Sequence::new(missing);
+    for sequence in [0, 9, 5].map(Sequence::new) {
         assert_eq!(looks(&desk), Some(sequence));
         desk.tell(&Command::KeyChecked { sequence, found: Some(false) }).unwrap();
     }
     assert!(desk.pool.halted());
+}
+
+/// ARGOS deletes the oldest by itself, where that is switched on.
+#[test]
+fn the_oldest_tokens_may_be_gone_without_the_key_being_another_s() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.tell(&Command::KeyReplaced).unwrap();
+    for (sequence, found) in [(0, false), (9, true)] {
+        let sequence = Sequence::new(sequence);
+        assert!(desk.effects().contains(&Effect::Find { sequence }));
+        desk.tell(&Command::KeyChecked { sequence, found: Some(found) }).unwrap();
+    }
+    assert_eq!(desk.pool.key_check(), KeyCheck::Passed);
+}
+
+#[test]
+fn a_listing_that_shows_an_old_token_proves_the_key() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.tell(&Command::KeyReplaced).unwrap();
+    desk.list_without(&[0, 1, 2, 3, 4]);
+    assert_eq!(desk.pool.key_check(), KeyCheck::Passed);
 }
 
 /// Before the key was seen to be the right one a count says nothing about what is missing.
