@@ -396,8 +396,12 @@ impl Committer {
     }
 
     fn chores(&mut self) {
+        // What waits is in memory and would be replayed at open: the more it is, the more is done, until
+        // as much goes as comes.
+        let waiting = self.projects.values().map(Project::folds_waiting).sum::<usize>();
+        let most = STEPS_BETWEEN_COMMITS * (1 + waiting);
         let mut steps = 0;
-        while self.has_chores() && (steps < STEPS_BETWEEN_COMMITS || self.queue.is_empty()) {
+        while self.has_chores() && (steps < most || self.queue.is_empty()) {
             if self.chore().is_err() {
                 self.poison();
             }

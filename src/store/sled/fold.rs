@@ -44,6 +44,13 @@ impl Project {
             || groups.len() > STEP_RECORDS && self.shelf.unfolded() >= RECORDS_MAX
     }
 
+    /// How often what waits to be folded would fill a fold.
+    pub(super) fn folds_waiting(&self) -> usize {
+        let Backlog { groups, tokens, orders } = &self.backlog;
+        let records = tokens.len() + orders.len() + self.shelf.unfolded();
+        (records / RECORDS_MAX).max(groups.len() / GROUPS_MAX)
+    }
+
     /// Whether a group up to this one would be replayed at open.
     pub(super) fn lags_behind(&self, group: u64) -> bool {
         self.backlog.groups.first_key_value().is_some_and(|(first, _)| *first <= group)
