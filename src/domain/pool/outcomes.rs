@@ -139,9 +139,6 @@ impl Outcomes {
             // Whoever entered at the last moment is on the list by then.
             _ => line.closed.plus(policy.lapsed_grace + after),
         };
-        for submission in &unfinished.contested {
-            self.ask(submission.clone(), line.closed);
-        }
         self.overdue.insert((due, line.sequence));
         self.names.extend(names.into_iter().map(|name| (name, line.sequence)));
         self.unfinished.insert(line.sequence, unfinished);
@@ -391,5 +388,19 @@ impl Pool {
     /// When an open lease was issued.
     pub(super) fn open_since(&self, sequence: Sequence) -> Option<Timestamp> {
         self.lease(sequence).map(|(_, lease)| lease.issued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_remembered_within_bounds() {
+        let mut outcomes = Outcomes::default();
+        for name in 0..=ANSWERED_MAX as u64 {
+            outcomes.answer(name);
+        }
+        assert!(outcomes.answered.len() <= ANSWERED_MAX);
     }
 }
