@@ -330,6 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_takes_the_place_of_everything_that_was_told_with_a_time_or_without() {
+        for told in [None, Some(7)] {
+            for answered in [None, Some(8)] {
+                let facts = [fact(1, APPROVED, told, 1), fact(1, PENDING, told, 2)];
+                let answer = Fact { asked: true, ..fact(1, REJECTED, answered, 3) };
+                let known = heard(&facts).with(&answer);
+                assert!(known.are_final(), "{told:?} {answered:?}");
+                assert_eq!(known.decided().unwrap().decision, Decision::Rejected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_decision_was_made_when_argos_says_and_else_when_it_was_first_heard() {
+        let at = |facts: &[Fact]| heard(facts).decided().unwrap().at.as_millis();
+        let (late, early) = (fact(1, APPROVED, None, 9), fact(1, APPROVED, None, 4));
+        assert_eq!(at(&[late.clone(), early.clone()]), 4);
+        assert_eq!(at(&[late, early, fact(1, APPROVED, Some(6), 10)]), 6);
+    }
+
+    #[test]
+    fn of_two_submissions_decided_alike_the_later_one_is_shown() {
+        let facts = [fact(1, APPROVED, Some(9), 9), fact(2, APPROVED, Some(1), 1)];
+        let known = heard(&facts);
+        assert_eq!(known.shown().unwrap().as_str(), "sub-1");
+        assert_eq!(known.decided().unwrap().at, Timestamp::from_millis(9));
+    }
+
+    #[test]
+    fn while_nothing_is_decided_a_submission_under_way_is_shown() {
+        assert_eq!(heard(&[fact(3, None, None, 1)]).shown().unwrap().as_str(), "sub-3");
+    }
+
+    #[test]
     fn an_answer_that_is_older_than_what_is_known_changes_nothing() {
         let known = heard(&[fact(1, REJECTED, Some(5), 5)]);
         let answer = Fact { asked: true, ..fact(1, APPROVED, Some(4), 6) };

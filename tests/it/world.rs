@@ -119,6 +119,8 @@ pub struct Script {
     pub surveys: VecDeque<Outcome<SubmissionsPage>>,
     /// What is told of a submission that is asked about.
     pub submissions: Vec<Report>,
+    /// Before that is told, these answers are.
+    pub answers: VecDeque<Outcome<Option<Report>>>,
     pub known: BTreeSet<TokenId>,
     /// Ids of others.
     pub foreign: u32,
@@ -127,8 +129,9 @@ pub struct Script {
     pub out: BTreeSet<TokenId>,
     pub overlaps: u32,
     pub condition: Option<Condition>,
-    /// Registrations are not answered while this is set.
+    /// Registrations, or questions about submissions, are not answered while this is set.
     pub silent: bool,
+    pub silent_answers: bool,
     /// No call may leave, or no registration.
     pub held: bool,
     pub held_refill: bool,
@@ -253,9 +256,18 @@ impl Supplier for Scripted {
         let outcome = self.script(|script| {
             script.sent.push(Sent::Ask(id.clone()));
             let of = |report: &&Report| report.fact.submission.as_ref() == Some(&id);
-            Outcome::Settled(script.submissions.iter().find(of).cloned())
+            let told = Outcome::Settled(script.submissions.iter().find(of).cloned());
+            script.answers.pop_front().unwrap_or(told)
         });
-        Box::pin(async move { outcome })
+        Box::pin(async move {
+            loop {
+                let answered = self.answered.notified();
+                if !self.state.lock().unwrap().silent_answers {
+                    return outcome;
+                }
+                answered.await;
+            }
+        })
     }
 
     fn health(&self) -> SupplierHealth {

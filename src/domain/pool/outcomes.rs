@@ -149,9 +149,6 @@ impl Outcomes {
             | Ending::Revoked
             | Ending::Replaced => line.closed.plus(policy.lapsed_grace + after),
         };
-        for submission in &unfinished.contested {
-            self.ask(submission.clone(), line.closed);
-        }
         self.overdue.insert((due, line.sequence));
         self.owes(unfinished, names);
     }
@@ -404,5 +401,19 @@ impl Pool {
     /// When an open lease was issued.
     pub(super) fn open_since(&self, sequence: Sequence) -> Option<Timestamp> {
         self.lease(sequence).map(|(_, lease)| lease.issued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_remembered_within_bounds() {
+        let mut outcomes = Outcomes::default();
+        for name in 0..=ANSWERED_MAX as u64 {
+            outcomes.answer(name);
+        }
+        assert!(outcomes.answered.len() <= ANSWERED_MAX);
     }
 }

@@ -324,7 +324,9 @@ impl Pool {
             Step::Further => vec![page],
             Step::Complete | Step::Void => {
                 let conclusion = Box::new(self.concluded(after, step, now));
-                let again = !conclusion.missing.is_empty() && !conclusion.report.dry_run;
+                let void_again = conclusion.report.void && !self.listing.missing.is_empty();
+                let missing = !conclusion.missing.is_empty() || void_again;
+                let again = missing && !conclusion.report.dry_run;
                 let at = now.plus(self.policy.reconcile.listing_gap);
                 let second =
                     again.then_some(Event::ListingWanted { at, wanted: Wanted::default() });

@@ -195,3 +195,141 @@ async fn the_list_tells_about_finished_leases_as_well() {
     let asked = bench.supplier.script(|it| it.sent.iter().any(|it| matches!(it, Sent::Ask(_))));
     assert!(!asked, "that the submission is its own was known");
 }
+
+/// Waits until this many questions have been asked.
+async fn asked(bench: &Bench, questions: usize) {
+    let ask = |sent: &&Sent| matches!(sent, Sent::Ask(_));
+    for _ in 0..100_000 {
+        if bench.supplier.script(|it| it.sent.iter().filter(ask).count()) >= questions {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {questions} questions");
+}
+
+fn surveyed(bench: &Bench) -> usize {
+    bench.supplier.script(|it| it.sent.iter().filter(|it| matches!(it, Sent::Survey(..))).count())
+}
+
+/// Waits until this many pages of the list were asked for.
+async fn pages(bench: &Bench, wanted: usize) {
+    for _ in 0..100_000 {
+        if surveyed(bench) >= wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {wanted} pages");
+}
+
+/// Of two decisions without an order the answer counts only if nothing was told since the question.
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_question_that_was_overtaken_by_news_leaves_the_contest_open() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, token) = leased(&bench).await;
+    bench.supplier.script(|script| {
+        script.silent_answers = true;
+        script.submissions = vec![result(Some(&token), None, Decision::Rejected)];
+    });
+    for decision in [Decision::Approved, Decision::Rejected] {
+        bench.handle.report(result(Some(&token), None, decision)).await.unwrap();
+    }
+    asked(&bench, 1).await;
+    let pending = result(Some(&token), None, Decision::Pending);
+    assert_eq!(bench.handle.report(pending).await.unwrap(), Heard::News);
+    bench.supplier.script(|script| script.silent_answers = false);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let known = line(&bench, sequence, |_| true).await;
+    assert!(!known.submissions.are_final(), "nobody knows which came first");
+}
+
+/// Two entries of one page, about one lease that has closed.
+#[tokio::test(start_paused = true)]
+async fn entries_of_one_page_about_one_lease_all_count() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (finished, token) = leased(&bench).await;
+    leased(&bench).await;
+    bench.handle.report(result(Some(&token), None, Decision::Pending)).await.unwrap();
+    let told = |submission: &str, decision| {
+        let mut report = result(Some(&token), None, decision);
+        report.fact.submission = Some(SubmissionId::parse(submission).unwrap());
+        report
+    };
+    let reports = vec![told("sub-2", Decision::Approved), told("sub-3", Decision::Rejected)];
+    bench.supplier.script(|script| {
+        script.surveys.push_back(Outcome::Settled(SubmissionsPage { reports, next: None }));
+    });
+    let line = line(&bench, finished, |line| line.submissions.iter().count() > 1).await;
+    let ids: Vec<_> = line.submissions.ids().map(SubmissionId::as_str).collect();
+    assert_eq!(ids, ["sub-1", "sub-2", "sub-3"]);
+}
+
+/// The list names no token: another's mark in it is worth a question and no more.
+#[tokio::test(start_paused = true)]
+async fn a_forged_mark_on_the_list_binds_its_result_to_nobody_else() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (victim, _) = leased(&bench).await;
+    let (forger, token) = leased(&bench).await;
+    let forged = result(None, Some(bench.handle.seal().mark(victim)), Decision::Approved);
+    bench.supplier.script(|script| {
+        let page = SubmissionsPage { reports: vec![forged.clone()], next: None };
+        script.surveys.push_back(Outcome::Settled(page));
+        script.submissions = vec![Report { token: Some(token), ..forged }];
+    });
+    line(&bench, forger, |line| decision(line) == Some(Decision::Approved)).await;
+    let lapsed = line(&bench, victim, |_| true).await;
+    assert_eq!((lapsed.ending, decision(&lapsed)), (Ending::Lapsed, None));
+}
+
+/// Nothing is left that an answer could change.
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_a_token_that_was_never_leased_is_not_asked_about() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let (sequence, _) = leased(&bench).await;
+    let unleased = bench.handle.seal().mark(sequence.plus(1));
+    bench.supplier.script(|script| {
+        let reports = vec![result(None, Some(unleased), Decision::Approved)];
+        script.surveys.push_back(Outcome::Settled(SubmissionsPage { reports, next: None }));
+    });
+    pages(&bench, 2).await;
+    assert!(!bench.supplier.script(|it| it.sent.iter().any(|it| matches!(it, Sent::Ask(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_repeated_when_it_failed_and_not_when_argos_knows_nothing() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    bench.supplier.script(|script| {
+        let failed = Refused { cause: RefusedCause::NotSent, retry_after: None };
+        script.answers.push_back(Outcome::Refused(failed));
+        script.answers.push_back(Outcome::Settled(None));
+    });
+    let told = result(None, None, Decision::Approved);
+    assert_eq!(bench.handle.report(told.clone()).await.unwrap(), Heard::Asked);
+    asked(&bench, 2).await;
+    tokio::time::sleep(Duration::from_secs(10_000)).await;
+    let questions = |it: &&Sent| matches!(it, Sent::Ask(_));
+    assert_eq!(bench.supplier.script(|it| it.sent.iter().filter(questions).count()), 2);
+    assert_eq!(bench.handle.report(told).await.unwrap(), Heard::Foreign, "it was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_had_is_not_asked_for_again_at_once() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    leased(&bench).await;
+    bench.supplier.script(|script| {
+        for _ in 0..10 {
+            let failed = Refused { cause: RefusedCause::NotSent, retry_after: None };
+            script.surveys.push_back(Outcome::Refused(failed));
+        }
+    });
+    pages(&bench, 1).await;
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    assert!(surveyed(&bench) <= 3, "every half a minute, and not {} times", surveyed(&bench));
+}

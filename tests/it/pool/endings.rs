@@ -1,17 +1,19 @@
 //! How leases end otherwise than by themselves: revoked, replaced, or told about by ARGOS late, early and
 //! in part.
 
+mod replacements;
+
 use std::time::Duration;
 
 use argospool::domain::{
     ids::{Owner, Sequence, SubmissionId},
-    pool::{Command, Effect, Granted, Policy, Refusal, Reply, UnderWay},
+    pool::{Command, Effect, Policy, Refusal, Reply, UnderWay},
     submission::{Fact, FactKind},
     time::Timestamp,
     token::{Decision, DoomCause, Ending, Holder, Lease, Stage},
 };
 
-use super::{Desk, Told, told, usual};
+use super::{Desk, Told, usual};
 
 fn leased() -> (Desk, Told) {
     let mut desk = Desk::stocked(usual(), 5);
@@ -30,12 +32,6 @@ fn revoke(desk: &mut Desk, sequence: Sequence) -> Result<Reply, Refusal> {
 fn replacement(desk: &Desk, sequence: Sequence, request: u128) -> Command {
     let request = Some(desk.request(&owner().unwrap(), request, b"replace"));
     Command::Replace { sequence, owner: owner(), request, ttl: Duration::from_secs(60) }
-}
-
-fn replace(desk: &mut Desk, sequence: Sequence, request: u128) -> Result<Granted, Refusal> {
-    let command = replacement(desk, sequence, request);
-    let Reply::Leases(mut granted) = desk.tell(&command)? else { panic!("no lease") };
-    Ok(granted.remove(0))
 }
 
 fn of(submission: &str, kind: FactKind, updated: u64, at: Timestamp) -> Fact {
@@ -103,6 +99,51 @@ fn a_link_that_was_closed_to_entries_earlier_stays_dead_since_then() {
     assert_eq!(desk.line(told.sequence).link_dead, Some(dead));
 }
 
+/// Whoever has the link can enter for three minutes after its first use, unless it is killed first.
+#[test]
+fn a_link_that_would_have_died_by_itself_later_is_dead_when_its_token_is_deleted() {
+    let (mut desk, told) = leased();
+    desk.fact(told.sequence, FactKind::Started);
+    revoke(&mut desk, told.sequence).unwrap();
+    desk.wait(2);
+    desk.deleted(vec![told.sequence]);
+    assert_eq!(desk.line(told.sequence).link_dead, Some(desk.now));
+}
+
+/// Contract 2: ARGOS lets nobody in with a decided token.
+#[test]
+fn the_link_of_a_decided_lease_is_dead_at_once_or_since_it_was_used_up() {
+    let (mut desk, told) = leased();
+    desk.wait(10);
+    desk.fact(told.sequence, FactKind::Decided(Decision::Approved));
+    assert_eq!(desk.line(told.sequence).link_dead, Some(desk.now));
+    let other = desk.lease("uid:1", None).unwrap().sequence;
+    let used_up = desk.now;
+    desk.fact(other, FactKind::Exhausted);
+    desk.wait(20);
+    desk.fact(other, FactKind::Decided(Decision::Approved));
+    assert_eq!(desk.line(other).link_dead, Some(used_up));
+}
+
+#[test]
+fn a_presumed_lease_is_an_admin_s_to_revoke_and_nobody_else_s() {
+    let mut desk = Desk::stocked(usual(), 1);
+    desk.tell(&Command::Suspect { below: Sequence::new(1) }).unwrap();
+    assert_eq!(revoke(&mut desk, Sequence::ZERO).unwrap_err(), Refusal::NotOpen);
+    let revoke = Command::Revoke { sequence: Sequence::ZERO, owner: None, request: None };
+    assert!(matches!(desk.tell(&revoke), Ok(Reply::Closed(_))));
+}
+
+/// Somebody may have opened it just now, whoever it was given to.
+#[test]
+fn a_presumed_lease_that_lapses_has_the_same_grace_as_any_other() {
+    let mut desk = Desk::stocked(usual(), 1);
+    desk.tell(&Command::Suspect { below: Sequence::new(1) }).unwrap();
+    desk.pass(86_400);
+    assert_eq!(desk.line(Sequence::ZERO).ending, Ending::Lapsed);
+    assert_eq!(desk.doom(Sequence::ZERO).not_before, desk.after(1_200));
+}
+
 /// P2.
 #[test]
 fn nobody_revokes_or_replaces_the_lease_of_another() {
@@ -164,58 +205,32 @@ fn what_waits_for_late_copies_is_not_hastened() {
     assert_eq!(desk.doom(Sequence::ZERO).not_before, before);
 }
 
-/// L1: one token goes and another comes, in one step.
 #[test]
-fn a_replaced_lease_is_revoked_and_another_token_stands_for_the_same_wish() {
-    let (mut desk, old) = leased();
-    let new = told(&replace(&mut desk, old.sequence, 2).unwrap());
-    assert_ne!(new.token, old.token);
-    assert_eq!(new.lease.replaces, Some(old.sequence));
-    assert_eq!(new.lease.deadline, desk.after(60));
-    let line = desk.line(old.sequence);
-    assert_eq!((line.ending, line.replaced_by), (Ending::Replaced, Some(new.sequence)));
-    assert!(desk.doom(old.sequence).urgent);
-    let Holder::Caller { url, .. } = &new.lease.holder else { panic!() };
-    let Holder::Caller { url: before, .. } = &old.lease.holder else { panic!() };
-    assert_eq!(**url, before.replace(old.token.expose(), new.token.expose()));
+fn haste_puts_nothing_off_and_is_made_once() {
+    let policy = Policy { revoked_grace: Duration::from_secs(60), ..usual() };
+    let mut desk = Desk::stocked(policy, 1);
+    let sequence = desk.lease("uid:1", None).unwrap().sequence;
+    desk.pass(600);
+    desk.wait(1_190);
+    let before = desk.doom(sequence).not_before;
+    desk.tell(&Command::Hasten { sequence }).unwrap();
+    let doom = desk.doom(sequence);
+    assert_eq!((doom.not_before, doom.urgent), (before, true));
+    let revision = desk.pool.revision();
+    desk.tell(&Command::Hasten { sequence }).unwrap();
+    assert_eq!(desk.pool.revision(), revision);
 }
 
-/// L3: the replacement is found again under its own request, and the first request finds what it
-/// was given.
+/// C2: a deletion that failed is not pressed.
 #[test]
-fn a_repeated_replacement_answers_the_same_lease() {
-    let (mut desk, old) = leased();
-    let new = told(&replace(&mut desk, old.sequence, 2).unwrap());
-    desk.reopen();
-    assert_eq!(told(&replace(&mut desk, old.sequence, 2).unwrap()), new);
-    assert_eq!(desk.pool.census().leased, 1);
-    let first = vec![desk.wish("uid:1", Some(1))];
-    assert!(matches!(desk.take(first).unwrap()[0], Granted::Past(at) if at == old.sequence));
-    assert_eq!(replace(&mut desk, old.sequence, 3).unwrap_err(), Refusal::NotOpen);
-}
-
-#[test]
-fn with_no_token_to_give_a_replacement_changes_nothing() {
-    let mut desk = Desk::stocked(usual(), 1);
-    let old = desk.lease("uid:1", Some(1)).unwrap();
-    assert_eq!(replace(&mut desk, old.sequence, 2).unwrap_err(), Refusal::Empty);
-    assert_eq!(open(&desk, old.sequence), *old.lease);
-}
-
-#[test]
-fn a_link_of_ours_is_replaced_with_its_own_mark() {
-    let mut policy = usual();
-    policy.form = policy.form.marked_by(Some("userid"));
-    let mut desk = Desk::stocked(policy, 2);
-    let old = desk.lease("uid:1", None).unwrap();
-    let new = told(&replace(&mut desk, old.sequence, 2).unwrap());
-    let url = |told: &Told| match &told.lease.holder {
-        Holder::Caller { url, .. } => url.clone(),
-        Holder::Presumed => panic!(),
-    };
-    let mark = |told: &Told| desk.pool.seal().mark(told.sequence);
-    assert!(url(&old).ends_with(&format!("&userid={}", mark(&old))));
-    assert!(url(&new).ends_with(&format!("{}&userid={}", new.token.expose(), mark(&new))));
+fn haste_does_not_reach_past_the_wait_after_a_failed_deletion() {
+    let (mut desk, told) = leased();
+    desk.release(told.sequence, "uid:1").unwrap();
+    for _ in 0..4 {
+        desk.not_deleted(vec![told.sequence]);
+    }
+    desk.tell(&Command::Hasten { sequence: told.sequence }).unwrap();
+    assert_eq!(desk.doom(told.sequence).not_before, desk.after(80));
 }
 
 #[test]
@@ -245,6 +260,19 @@ fn an_expiry_announced_for_later_closes_the_lease_at_that_time_and_not_before() 
     let line = desk.line(told.sequence);
     assert_eq!((line.ending, line.link_dead), (Ending::Lapsed, Some(desk.now)));
     assert_eq!(desk.doom(told.sequence).not_before, desk.after(1_200), "somebody may be inside");
+}
+
+#[test]
+fn of_two_announced_expiries_the_earlier_counts_and_none_outlasts_the_deadline() {
+    let (mut desk, told) = leased();
+    let other = desk.lease("uid:1", None).unwrap().sequence;
+    desk.fact(told.sequence, FactKind::Expires(desk.after(100)));
+    desk.fact(told.sequence, FactKind::Expires(desk.after(200)));
+    desk.fact(other, FactKind::Expires(desk.after(5_000)));
+    desk.pass(100);
+    assert_eq!(desk.line(told.sequence).ending, Ending::Lapsed);
+    desk.pass(500);
+    assert_eq!(desk.line(other).ending, Ending::Lapsed);
 }
 
 #[test]

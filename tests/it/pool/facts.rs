@@ -1,10 +1,12 @@
 //! What ARGOS tells about tokens: news of open leases, late facts, and facts that cannot be.
 
+use std::time::Duration;
+
 use argospool::domain::{
     ids::Sequence,
     invariant::Promise,
     order::Attempt,
-    pool::Refusal,
+    pool::{Command, Event, Heard, News, Policy, Refusal, Reply},
     submission::FactKind,
     time::Timestamp,
     token::{Decision, DoomCause, Ending, Holder, Stage},
@@ -29,8 +31,8 @@ fn the_first_use_is_the_earliest_sign_of_it() {
     assert!(!desk.fact_at(told.sequence, FactKind::Started, now), "a later sign is no news");
     let started = desk.pool.lease(told.sequence).unwrap().1.started.unwrap();
     assert_eq!(started.at, earlier);
-    assert_eq!(started.entry_ends, earlier.plus(std::time::Duration::from_secs(180)));
-    assert_eq!(started.session_ends, earlier.plus(std::time::Duration::from_secs(1_800)));
+    assert_eq!(started.entry_ends, earlier.plus(Duration::from_secs(180)));
+    assert_eq!(started.session_ends, earlier.plus(Duration::from_secs(1_800)));
 }
 
 /// W1.
@@ -61,7 +63,7 @@ fn facts_come_to_the_same_line_in_any_order_of_arrival() {
         desk.wait(60);
         for at in order {
             let (kind, seconds) = facts[*at];
-            desk.fact_at(told.sequence, kind, began.plus(std::time::Duration::from_secs(seconds)));
+            desk.fact_at(told.sequence, kind, began.plus(Duration::from_secs(seconds)));
         }
         let line = desk.line(told.sequence);
         (line.started, line.decided(), line.ending)
@@ -163,8 +165,8 @@ fn an_order_whose_last_token_was_used_is_over() {
 #[test]
 fn a_token_that_was_used_while_minted_is_not_deleted_before_a_late_copy_of_its_order() {
     let mut policy = usual();
-    policy.decided_grace = std::time::Duration::ZERO;
-    policy.lapsed_grace = std::time::Duration::ZERO;
+    policy.decided_grace = Duration::ZERO;
+    policy.lapsed_grace = Duration::ZERO;
     let mut desk = Desk::stocked(policy, 0);
     desk.mint(2);
     desk.fact(Sequence::ZERO, FactKind::Decided(Decision::Rejected));
@@ -177,4 +179,118 @@ fn a_fact_about_a_token_of_no_line_is_no_news() {
     let mut desk = Desk::stocked(usual(), 1);
     assert!(!desk.fact_at(Sequence::new(77), FactKind::Started, Timestamp::ZERO));
     assert!(!desk.pool.halted());
+}
+
+/// What a fact about this token would change.
+fn events_of(desk: &Desk, sequence: Sequence, kind: FactKind, at: Timestamp) -> Vec<Event> {
+    let line = desk.records.lines.get(&sequence).cloned().map(Into::into);
+    let command = Command::Fact { sequence, fact: crate::world::fact(kind, at), line };
+    desk.pool.decide(&command, desk.now).unwrap().events
+}
+
+#[test]
+fn only_the_first_sign_of_use_is_a_first_use() {
+    let (mut desk, told) = leased();
+    desk.wait(60);
+    let news = |desk: &Desk, at| match &events_of(desk, told.sequence, FactKind::Started, at)[..] {
+        [Event::Told { news, .. }] => *news,
+        events => panic!("{events:?}"),
+    };
+    assert_eq!(news(&desk, desk.now), News::FirstUse);
+    desk.fact(told.sequence, FactKind::Started);
+    assert_eq!(news(&desk, desk.now.minus(Duration::from_secs(10))), News::More);
+}
+
+#[test]
+fn a_late_sign_of_use_is_no_second_decision() {
+    let (mut desk, told) = leased();
+    let issued = desk.now;
+    desk.wait(60);
+    desk.fact(told.sequence, FactKind::Decided(Decision::Pending));
+    let decided = |desk: &Desk, kind| match &events_of(desk, told.sequence, kind, issued)[..] {
+        [Event::LateFact { decided, .. }] => *decided,
+        events => panic!("{events:?}"),
+    };
+    assert_eq!(decided(&desk, FactKind::Started), None);
+    let approved = Decision::Approved;
+    assert_eq!(decided(&desk, FactKind::Decided(approved)), Some(approved));
+}
+
+/// ARGOS's clock may say anything, also later.
+#[test]
+fn no_late_sign_of_use_is_earlier_than_the_link() {
+    let (mut desk, told) = leased();
+    let issued = desk.now;
+    desk.pass(600);
+    desk.fact_at(told.sequence, FactKind::Started, issued.minus(Duration::from_secs(3_600)));
+    assert_eq!(desk.line(told.sequence).started.unwrap().at, issued);
+}
+
+#[test]
+fn late_facts_tell_since_when_the_link_is_dead_and_the_earliest_of_them_counts() {
+    let (mut desk, told) = leased();
+    let at = |seconds| told.lease.issued.plus(Duration::from_secs(seconds));
+    desk.pass(600);
+    for (kind, seconds, dead) in [
+        (FactKind::Expires(at(900)), 0, 900),
+        (FactKind::Expires(at(950)), 0, 900),
+        (FactKind::Started, 590, 770),
+        (FactKind::Expires(at(800)), 0, 770),
+        (FactKind::Expires(at(760)), 0, 760),
+        (FactKind::Exhausted, 600, 600),
+    ] {
+        desk.fact_at(told.sequence, kind, at(seconds));
+        assert_eq!(desk.line(told.sequence).link_dead, Some(at(dead)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_late_decision_puts_no_deletion_off() {
+    let (mut desk, told) = leased();
+    desk.pass(600);
+    let before = desk.doom(told.sequence).not_before;
+    desk.wait(1_000);
+    desk.fact(told.sequence, FactKind::Decided(Decision::Approved));
+    assert_eq!(desk.doom(told.sequence).not_before, before);
+}
+
+#[test]
+fn a_late_sign_of_use_brings_no_deletion_forward() {
+    let policy = Policy { session_max: Duration::from_secs(300), ..usual() };
+    let mut desk = Desk::stocked(policy, 1);
+    let (sequence, issued) = (desk.lease("uid:1", None).unwrap().sequence, desk.now);
+    desk.pass(600);
+    let before = desk.doom(sequence).not_before;
+    assert!(desk.fact_at(sequence, FactKind::Started, issued));
+    assert_eq!(desk.doom(sequence).not_before, before);
+}
+
+/// Its line was cut off; that it was leased stands in its doom.
+#[test]
+fn the_use_of_a_leased_token_whose_line_is_gone_is_too_late_and_no_breach() {
+    let (mut desk, told) = leased();
+    desk.release(told.sequence, "uid:1").unwrap();
+    desk.records.lines.clear();
+    let fact = crate::world::fact(FactKind::Started, desk.now);
+    let command = Command::Fact { sequence: told.sequence, fact, line: None };
+    assert!(matches!(desk.tell(&command), Ok(Reply::Fact(Heard::TooLate))));
+    assert!(!desk.pool.halted());
+}
+
+/// Within one commit a line is written once, as it was last.
+#[test]
+fn facts_that_share_a_commit_leave_one_line_behind() {
+    let (mut desk, told) = leased();
+    desk.pass(600);
+    for kind in [FactKind::Started, FactKind::Decided(Decision::Approved)] {
+        let pending = desk.pool.changes().lines.first().cloned();
+        let line = pending.or_else(|| desk.records.lines.get(&told.sequence).cloned());
+        let fact = crate::world::fact(kind, desk.now);
+        let command = Command::Fact { sequence: told.sequence, fact, line: line.map(Into::into) };
+        for event in desk.pool.decide(&command, desk.now).unwrap().events {
+            desk.pool.apply(&event);
+        }
+    }
+    let [line] = &desk.pool.changes().lines[..] else { panic!("one line") };
+    assert!(line.started.is_some() && line.decided().is_some());
 }

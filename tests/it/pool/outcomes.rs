@@ -1,5 +1,7 @@
 //! Results without webhooks: which leases are overdue, what ARGOS is asked, and whom its answers bind.
 
+mod questions;
+
 use std::time::Duration;
 
 use argospool::domain::{
@@ -10,7 +12,7 @@ use argospool::domain::{
     token::Decision,
 };
 
-use super::{Desk, usual};
+use super::{Desk, told, usual};
 
 fn asking() -> Policy {
     let form = usual().form.marked_by(Some("userid"));
@@ -100,6 +102,9 @@ fn a_started_lease_without_a_decision_is_looked_for_until_it_is_forgotten() {
     }
     assert!((5..20).contains(&looks), "{looks}");
     assert_eq!(desk.pool.unfinished(), 0);
+    assert_eq!(desk.pool.bind(&result(&desk, "sub-1", "")), Bound::Ask(id("sub-1")), "forgotten");
+    desk.fact(sequence, FactKind::Decided(Decision::Pending));
+    assert_eq!(desk.pool.unfinished(), 0, "and it stays so");
 }
 
 #[test]
@@ -199,53 +204,165 @@ fn while_a_lease_without_a_mark_is_unheard_of_every_stranger_is_asked_about_once
     assert_eq!(desk.pool.bind_listed(&stranger, true), Bound::Foreign);
 }
 
-#[test]
-fn a_question_that_gets_no_answer_is_asked_again_later_and_not_for_ever() {
-    let mut desk = stocked();
-    desk.tell(&Command::Ask { submission: id("sub-1") }).unwrap();
-    let mut asked = 0;
-    for _ in 0..1_000 {
-        if !questions(&desk).is_empty() {
-            asked += 1;
-            let answer = Answer::Nothing;
-            desk.tell(&Command::Answered { submission: id("sub-1"), answer }).unwrap();
-            assert_eq!(questions(&desk), [], "not at once");
+fn walked(desk: &mut Desk) {
+    assert_eq!(surveys(desk).len(), 1, "it is looked for");
+    desk.tell(&Command::Surveyed { next: None }).unwrap();
+}
+
+fn long_lease(desk: &mut Desk) -> Sequence {
+    let mut wish = desk.wish("uid:1", None);
+    wish.ttl = Duration::from_secs(80_000);
+    told(&desk.take(vec![wish]).unwrap()[0]).sequence
+}
+
+/// The seconds, in steps of this many, at which somebody looks.
+fn looks(desk: &mut Desk, step: u64, until: u64) -> Vec<u64> {
+    let mut looks = Vec::new();
+    for passed in 1..=until / step {
+        desk.pass(step);
+        if !surveys(desk).is_empty() {
+            walked(desk);
+            looks.push(passed * step);
         }
-        desk.wait(60);
     }
-    assert_eq!(asked, 8);
+    looks
 }
 
 #[test]
-fn questions_keep_to_the_calls_that_may_be_in_flight_and_no_question_is_out_twice() {
+fn an_open_lease_is_looked_for_after_twice_the_time_each_time_also_across_a_restart() {
     let mut desk = stocked();
-    for number in 0..10 {
-        desk.tell(&Command::Ask { submission: id(&format!("sub-{number}")) }).unwrap();
-    }
-    assert_eq!(questions(&desk).len(), 4);
-    let mut under_way = UnderWay::default();
-    under_way.asking.insert(id("sub-0"), desk.pool.revision());
-    let effects = desk.pool.outstanding(desk.now, &under_way, 500);
-    assert!(!effects.contains(&Effect::Ask { submission: id("sub-0") }));
-    let asks = effects.iter().filter(|effect| matches!(effect, Effect::Ask { .. }));
-    assert_eq!(asks.count(), 3);
+    long_lease(&mut desk);
+    assert_eq!(desk.pool.next_deadline(desk.now), Some(desk.after(600)));
+    assert_eq!(looks(&mut desk, 300, 3_000), [600, 1_200, 2_400]);
+    desk.reopen();
+    assert_eq!(looks(&mut desk, 300, 8_100), [4_800 - 3_000, 9_600 - 3_000]);
 }
 
-/// Two decisions without an order: ARGOS is asked which one stands.
 #[test]
-fn a_contested_decision_is_asked_about() {
+fn an_expired_lease_is_looked_for_at_once_and_then_less_and_less_often() {
+    let mut desk =
+        Desk::stocked(Policy { overdue_after: Some(Duration::from_secs(3_000)), ..asking() }, 5);
+    let sequence = desk.lease("uid:1", None).unwrap().sequence;
+    started(&mut desk, sequence, "sub-1");
+    let closed = 1_800;
+    let looks: Vec<_> = looks(&mut desk, 300, 60_000)
+        .iter()
+        .map(|at| i64::try_from(*at).unwrap() - closed)
+        .collect();
+    assert_eq!(looks, [0, 3_000, 6_000, 12_000, 24_000, 48_000]);
+}
+
+#[test]
+fn a_revoked_lease_that_was_in_use_is_looked_for_sooner_than_one_that_may_be() {
+    for (used, after) in [(true, 600), (false, 1_800)] {
+        let mut desk = stocked();
+        let sequence = desk.lease("uid:1", None).unwrap().sequence;
+        if used {
+            started(&mut desk, sequence, "sub-1");
+        }
+        desk.tell(&Command::Revoke { sequence, owner: None, request: None }).unwrap();
+        assert_eq!(looks(&mut desk, 300, 2_100)[0], after, "used: {used}");
+    }
+}
+
+#[test]
+fn leases_that_are_overdue_one_after_another_are_looked_for_together() {
+    let mut desk = stocked();
+    long_lease(&mut desk);
+    desk.wait(10);
+    long_lease(&mut desk);
+    assert_eq!(looks(&mut desk, 10, 1_190), [590, 890, 1_190]);
+}
+
+#[test]
+fn a_look_goes_through_all_days_of_the_leases_that_are_overdue_and_is_not_begun_anew_meanwhile() {
+    let mut desk = stocked();
+    let issued = desk.now;
+    long_lease(&mut desk);
+    desk.pass(590);
+    long_lease(&mut desk);
+    desk.pass(10);
+    walked(&mut desk);
+    // Due at 1190 and at 1200, the younger one first.
+    desk.pass(600);
+    let days = Days { first: issued, last: desk.now };
+    assert_eq!(surveys(&desk), [(days, None)]);
+    let next = Some(Cursor { id: "sub-9".to_owned(), time: "t".to_owned() });
+    desk.tell(&Command::Surveyed { next: next.clone() }).unwrap();
+    desk.pass(900);
+    assert_eq!(surveys(&desk), [(days, next)]);
+    let mut under_way = UnderWay::default();
+    under_way.surveying = true;
+    let effects = desk.pool.outstanding(desk.now, &under_way, 500);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Survey { .. })));
+}
+
+/// A token that was given back unused, and was used all the same.
+#[test]
+fn after_a_restart_a_released_lease_is_looked_for_only_if_it_was_used() {
+    for used in [false, true] {
+        let mut desk = stocked();
+        let sequence = desk.lease("uid:1", None).unwrap().sequence;
+        desk.release(sequence, "uid:1").unwrap();
+        if used {
+            started(&mut desk, sequence, "sub-1");
+        }
+        desk.reopen();
+        assert_eq!(desk.pool.unfinished(), u32::from(used));
+    }
+}
+
+#[test]
+fn what_lapsed_long_ago_without_a_sign_of_use_is_not_looked_for_after_a_restart() {
+    for (passed, unfinished) in [(2_399, 1), (2_400, 0)] {
+        let mut desk = stocked();
+        desk.lease("uid:1", None).unwrap();
+        desk.pass(600);
+        desk.wait(passed);
+        desk.reopen();
+        assert_eq!(desk.pool.unfinished(), unfinished, "after {passed} seconds");
+    }
+}
+
+#[test]
+fn a_decision_that_comes_late_ends_the_search() {
     let mut desk = stocked();
     let sequence = desk.lease("uid:1", None).unwrap().sequence;
-    let approved = result(&desk, "sub-1", "").fact;
-    let rejected = Fact { kind: FactKind::Decided(Decision::Rejected), ..approved.clone() };
-    desk.hear(sequence, approved);
-    assert_eq!(questions(&desk), []);
-    desk.hear(sequence, rejected.clone());
-    assert_eq!(questions(&desk), [id("sub-1")]);
-    assert_eq!(desk.line(sequence).decided().unwrap().decision, Decision::Approved);
-    desk.hear(sequence, Fact { asked: true, ..rejected });
-    let answer = Answer::Ours;
-    desk.tell(&Command::Answered { submission: id("sub-1"), answer }).unwrap();
-    assert_eq!(questions(&desk), []);
-    assert_eq!(desk.line(sequence).decided().unwrap().decision, Decision::Rejected);
+    started(&mut desk, sequence, "sub-1");
+    desk.pass(1_800);
+    assert_eq!(desk.pool.unfinished(), 1);
+    let report = result(&desk, "sub-1", "");
+    desk.hear(sequence, report.fact.clone());
+    assert_eq!(desk.pool.unfinished(), 0);
+    assert_eq!(desk.pool.bind(&report), Bound::Ask(id("sub-1")), "its name is let go");
+}
+
+/// Without marks of ours every entry of the list would be asked about again.
+#[test]
+fn a_submission_of_a_finished_lease_without_a_mark_is_not_asked_about() {
+    let mut desk = Desk::stocked(Policy { form: usual().form, ..asking() }, 5);
+    let sequence = desk.lease("uid:1", None).unwrap().sequence;
+    let report = result(&desk, "sub-1", "");
+    desk.hear(sequence, report.fact.clone());
+    assert_eq!(desk.pool.bind(&report), Bound::Foreign);
+}
+
+#[test]
+fn a_mark_that_this_ledger_never_gave_out_is_a_stranger_s() {
+    let mut desk = stocked();
+    desk.lease("uid:1", None).unwrap();
+    let report = result(&desk, "sub-1", &mark(&desk, desk.pool.next()));
+    assert_eq!(desk.pool.bind_listed(&report, false), Bound::Foreign);
+}
+
+#[test]
+fn a_lease_without_a_mark_is_a_stray_until_it_is_heard_of_also_when_it_has_closed() {
+    let mut desk = Desk::stocked(Policy { form: usual().form, ..asking() }, 5);
+    let sequence = desk.lease("uid:1", None).unwrap().sequence;
+    desk.fact(sequence, FactKind::Started);
+    assert!(!desk.pool.has_strays());
+    desk.lease("uid:1", None).unwrap();
+    desk.pass(600);
+    assert_eq!(desk.pool.census().leased, 1);
+    assert!(desk.pool.has_strays());
 }

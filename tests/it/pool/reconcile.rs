@@ -1,10 +1,14 @@
 //! What ARGOS lists against what we hold: nothing is believed before two listings agree, and nothing is
 //! doomed in numbers before a person looked.
 
+mod counts;
+mod foreign;
+
 use std::time::Duration;
 
 use argospool::domain::{
     ids::{Sequence, TokenId},
+    order::Attempt,
     paging::Cursor,
     pool::{
         Command, Effect, KeyCheck, ListingWanted, Reconciliation, Refusal, SuspectedCause, UnderWay,
@@ -42,6 +46,13 @@ impl Desk {
         self.page(tokens);
     }
 
+    /// One page, and another one follows.
+    fn page_of_many(&mut self, tokens: Vec<TokenId>) -> Option<Cursor> {
+        let next = Some(Cursor { id: "c".to_owned(), time: "t".to_owned() });
+        self.tell(&Command::Listed { tokens, unreadable: 0, next: next.clone() }).unwrap();
+        next
+    }
+
     fn lists(&self) -> bool {
         self.effects().iter().any(|effect| matches!(effect, Effect::List { .. }))
     }
@@ -56,10 +67,6 @@ impl Desk {
     fn report(&self) -> &Reconciliation {
         self.pool.reconciliation().unwrap()
     }
-}
-
-fn foreign(text: &str) -> TokenId {
-    TokenId::parse(text).unwrap()
 }
 
 #[test]
@@ -86,6 +93,7 @@ fn what_is_missing_in_two_listings_some_time_apart_has_vanished() {
     desk.list_again_without(&[0, 1]);
     assert_eq!(desk.doom(Sequence::new(1)).cause, DoomCause::Vanished);
     let lease = desk.pool.lease(leased.sequence).unwrap().1;
+    let lease_vanished = lease.vanished;
     assert_eq!(lease.vanished, Some(desk.now), "no ending by itself");
     assert_eq!(lease.link_dead(), Some(desk.now));
     let report = desk.report();
@@ -93,13 +101,21 @@ fn what_is_missing_in_two_listings_some_time_apart_has_vanished() {
     assert_eq!(report.cause, Some(SuspectedCause::DeletedElsewhere));
     desk.pass(600);
     assert!(!desk.lists(), "a third listing is not asked for");
+    desk.list_without(&[0]);
+    assert_eq!(desk.report().missing, 0, "what is written down is not missed again");
+    desk.pass(3_000);
+    assert_eq!(desk.line(leased.sequence).vanished, lease_vanished);
 }
 
 #[test]
 fn two_listings_close_together_prove_nothing() {
     let mut desk = Desk::stocked(usual(), 100);
     desk.list_without(&[1]);
-    desk.list_without(&[1]);
+    assert!(!desk.lists(), "the second one waits");
+    desk.want_listing(false);
+    assert!(desk.lists(), "an operator's wish does not");
+    let tokens = desk.ids_but(&[1]);
+    desk.page(tokens);
     assert_eq!(desk.pool.census().doomed, 0);
     assert_eq!(desk.pool.census().held_back, 1);
 }
@@ -127,17 +143,37 @@ fn a_listing_judges_only_what_was_there_before_its_first_page_and_is_still() {
     assert_eq!(desk.report().missing, 0);
 }
 
-/// Its id may be on an earlier page still.
 #[test]
-fn what_we_delete_during_a_listing_is_not_foreign() {
+fn what_became_ready_during_a_listing_is_not_missed_by_it() {
     let mut desk = Desk::stocked(usual(), 10);
-    let sequence = desk.lease("uid:1", None).unwrap().sequence;
-    desk.release(sequence, "uid:1").unwrap();
-    let all = desk.ids_but(&[]);
+    let order = desk.mint(5);
     desk.want_listing(false);
-    desk.deleted(vec![sequence]);
-    desk.page(all);
-    assert_eq!((desk.report().foreign, desk.report().missing), (0, 0));
+    desk.attempt(order, Attempt::Settled);
+    desk.pass(3);
+    assert_eq!(desk.pool.census().ready, 15);
+    let tokens = desk.ids_but(&[10, 11, 12, 13, 14]);
+    desk.page(tokens);
+    assert_eq!(desk.report().missing, 0);
+}
+
+#[test]
+fn a_listing_that_is_wanted_during_another_begins_after_it() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.want_listing(false);
+    let ids = desk.ids_but(&[]);
+    let next = desk.page_of_many(ids[..5].to_vec());
+    desk.want_listing(false);
+    assert!(desk.effects().contains(&Effect::List { cursor: next }), "it goes on");
+    desk.page(ids[5..].to_vec());
+    assert_eq!(desk.report().missing, 0);
+    assert!(desk.effects().contains(&Effect::List { cursor: None }), "and another one begins");
+}
+
+#[test]
+fn somebody_wakes_for_the_second_listing() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.list_without(&[0]);
+    assert_eq!(desk.pool.next_deadline(desk.now), Some(desk.after(600)));
 }
 
 #[test]
@@ -174,6 +210,19 @@ fn a_listing_that_repeats_itself_or_holds_what_is_no_id_is_void() {
     }
 }
 
+#[test]
+fn a_void_listing_leaves_what_the_last_one_found_as_it_was() {
+    let mut desk = Desk::stocked(usual(), 100);
+    desk.list_without(&[1]);
+    desk.pass(600);
+    let unreadable = Command::Listed { tokens: Vec::new(), unreadable: 1, next: None };
+    desk.tell(&unreadable).unwrap();
+    assert!(desk.report().void);
+    assert_eq!(desk.pool.census().held_back, 1);
+    desk.list_without(&[1]);
+    assert_eq!(desk.doom(Sequence::new(1)).cause, DoomCause::Vanished);
+}
+
 /// The brake.
 #[test]
 fn more_than_a_small_part_of_the_stock_is_not_doomed_before_a_person_looked() {
@@ -202,6 +251,46 @@ fn a_small_loss_within_the_brake_is_doomed_without_a_person() {
     assert_eq!(desk.pool.census().doomed, 20);
 }
 
+/// The brake is a part of the stock or a number, whichever is more.
+#[test]
+fn a_large_stock_may_lose_more_and_a_small_one_always_some() {
+    for (stock, part) in [(1_000, 50), (100, 20)] {
+        for (lost, braked) in [(part, false), (part + 1, true)] {
+            let mut desk = Desk::stocked(usual(), stock);
+            let lost: Vec<u64> = (0..lost).collect();
+            desk.list_without(&lost);
+            desk.list_again_without(&lost);
+            assert_eq!(desk.report().braked, braked, "{} of {stock}", lost.len());
+        }
+    }
+}
+
+#[test]
+fn the_brake_holds_nothing_that_somebody_was_given() {
+    let mut desk = Desk::stocked(usual(), 100);
+    let mut wish = desk.wish("uid:1", None);
+    wish.ttl = Duration::from_secs(3_600);
+    let leased = told(&desk.take(vec![wish]).unwrap()[0]).sequence;
+    let lost: Vec<u64> = (0..40).collect();
+    desk.list_without(&lost);
+    desk.list_again_without(&lost);
+    assert_eq!((desk.report().braked, desk.pool.braked()), (true, 39));
+    assert_eq!(desk.pool.lease(leased).unwrap().1.vanished, Some(desk.now));
+}
+
+#[test]
+fn a_loss_that_was_accepted_during_a_listing_stays_accepted() {
+    let mut desk = Desk::stocked(usual(), 400);
+    let lost: Vec<u64> = (0..30).collect();
+    desk.list_without(&lost);
+    desk.list_again_without(&lost);
+    desk.want_listing(false);
+    desk.tell(&Command::AcceptLoss).unwrap();
+    let tokens = desk.ids_but(&lost);
+    desk.page(tokens);
+    assert_eq!((desk.pool.braked(), desk.pool.census().doomed), (0, 30));
+}
+
 /// R1: what is held back is neither leasable nor part of the position.
 #[test]
 fn what_is_held_back_is_ordered_anew() {
@@ -222,6 +311,72 @@ fn an_emptied_project_is_named_as_what_it_is() {
 }
 
 #[test]
+fn what_a_loss_looks_like_is_named_only_when_it_is_clear() {
+    let cause = |lost: &[u64]| {
+        let mut desk = Desk::stocked(usual(), 100);
+        desk.list_without(lost);
+        desk.report().cause.unwrap()
+    };
+    let oldest: Vec<u64> = (0..10).collect();
+    let scattered: Vec<u64> = (0..30).map(|at| 3 * at).collect();
+    assert_eq!(cause(&oldest), SuspectedCause::VolumeDeletion);
+    assert_eq!(cause(&scattered), SuspectedCause::DeletedElsewhere);
+    assert_eq!(cause(&[99]), SuspectedCause::DeletedElsewhere, "the youngest, and no other");
+}
+
+#[test]
+fn a_dry_run_is_not_one_of_the_two_listings_that_must_agree() {
+    let mut desk = Desk::stocked(usual(), 100);
+    desk.want_listing(true);
+    let tokens = desk.ids_but(&[0]);
+    desk.page(tokens);
+    desk.pass(600);
+    desk.list_without(&[0]);
+    assert_eq!((desk.report().missing, desk.pool.census().doomed), (1, 0));
+}
+
+#[test]
+fn a_dry_run_judges_nothing_that_waits_for_a_person() {
+    let mut desk = Desk::stocked(usual(), 100);
+    let lost: Vec<u64> = (0..30).collect();
+    desk.list_without(&lost);
+    desk.list_again_without(&lost);
+    desk.want_listing(true);
+    let tokens = desk.ids_but(&lost);
+    desk.page(tokens);
+    assert_eq!((desk.report().missing, desk.report().vanished_ready), (30, 0));
+    assert_eq!((desk.pool.braked(), desk.pool.census().held_back), (30, 30));
+}
+
+#[test]
+fn a_wish_to_look_only_takes_nothing_away_from_a_listing_that_counts() {
+    for order in [[true, false], [false, true]] {
+        let mut desk = Desk::stocked(usual(), 10);
+        for dry_run in order {
+            desk.tell(&Command::WantListing { wanted: ListingWanted { dry_run } }).unwrap();
+        }
+        desk.sweep();
+        let tokens = desk.ids_but(&[0]);
+        desk.page(tokens);
+        assert!(!desk.report().dry_run, "{order:?}");
+    }
+}
+
+#[test]
+fn what_has_vanished_is_written_down_in_one_step() {
+    let mut desk = Desk::stocked(usual(), 100);
+    let mut wish = desk.wish("uid:1", None);
+    wish.ttl = Duration::from_secs(3_600);
+    desk.take(vec![wish]).unwrap();
+    desk.list_without(&[0, 1]);
+    desk.pass(600);
+    let tokens = desk.ids_but(&[0, 1]);
+    desk.tell(&Command::Listed { tokens, unreadable: 0, next: None }).unwrap();
+    desk.tell(&Command::Sweep).unwrap();
+    assert!(!desk.pool.sweep_due(desk.now));
+}
+
+#[test]
 fn a_dry_run_looks_once_and_changes_nothing() {
     let mut desk = Desk::stocked(usual(), 10);
     desk.want_listing(true);
@@ -230,100 +385,6 @@ fn a_dry_run_looks_once_and_changes_nothing() {
     assert_eq!((desk.report().missing, desk.report().dry_run), (1, true));
     assert_eq!(desk.pool.census().held_back, 0);
     assert!(!desk.pool.reconciling());
-}
-
-/// A count that fell without a reason.
-#[test]
-fn when_argos_counts_fewer_than_it_should_older_tokens_wait_for_a_listing() {
-    let mut desk = Desk::stocked(usual(), 100);
-    desk.counted(100, false);
-    desk.wait(60);
-    desk.stock(10);
-    desk.counted(90, false);
-    assert_eq!(desk.pool.leasable(), 10, "those that became ready since the last good count");
-    assert_eq!(desk.lease("uid:1", None).unwrap().sequence, Sequence::new(100));
-    desk.sweep();
-    assert!(desk.lists());
-    let lost: Vec<u64> = (0..20).collect();
-    let tokens = desk.ids_but(&lost);
-    desk.page(tokens);
-    assert_eq!(desk.pool.leasable(), 89, "what was listed is leased again");
-    assert_eq!(desk.lease("uid:1", None).unwrap().sequence, Sequence::new(20));
-}
-
-#[test]
-fn a_count_is_believed_to_be_right_again_when_it_is() {
-    let mut desk = Desk::stocked(usual(), 100);
-    desk.counted(100, false);
-    desk.counted(50, false);
-    assert_eq!(desk.pool.leasable(), 0);
-    desk.counted(100, false);
-    assert_eq!(desk.pool.leasable(), 100);
-}
-
-/// A used token may be deleted over there by itself.
-#[test]
-fn used_up_leases_explain_a_falling_count() {
-    let mut desk = Desk::stocked(usual(), 100);
-    desk.counted(100, false);
-    for _ in 0..20 {
-        desk.lease("uid:1", None).unwrap();
-    }
-    desk.counted(80, false);
-    assert_eq!(desk.pool.leasable(), 80, "nothing is held back");
-    desk.sweep();
-    assert!(desk.lists(), "and it is looked at");
-}
-
-#[test]
-fn one_token_less_holds_nothing_back_and_is_looked_at() {
-    let mut desk = Desk::stocked(usual(), 200);
-    desk.counted(200, false);
-    desk.counted(199, false);
-    assert_eq!(desk.pool.leasable(), 200);
-    desk.sweep();
-    assert!(desk.lists());
-}
-
-/// C1: vanished and foreign ids cancel out in a count.
-#[test]
-fn foreign_ids_are_told_apart_by_a_listing_and_take_room_from_then_on() {
-    let mut desk = Desk::stocked(usual(), 30);
-    desk.counted(30, false);
-    assert_eq!(desk.pool.foreign(), 0);
-    let mut tokens = desk.ids_but(&[0, 1, 2]);
-    tokens.extend([foreign("other-0001"), foreign("other-0002"), foreign("ap-not-sealed-by-us")]);
-    desk.want_listing(false);
-    desk.page(tokens);
-    let report = desk.report();
-    assert_eq!((report.foreign, report.foreign_like_ours, report.missing), (3, 1, 3));
-    assert_eq!(report.foreign_hints, ["ap-not… (1)", "other-… (2)"]);
-    assert_eq!(desk.pool.foreign(), 3);
-    desk.counted(30, false);
-    assert_eq!(desk.pool.foreign(), 3);
-}
-
-#[test]
-fn foreign_ids_are_deleted_on_an_operator_s_word_alone() {
-    let mut desk = Desk::stocked(usual(), 3);
-    let mut tokens = desk.ids_but(&[]);
-    let (theirs, like_ours) = (foreign("other-0001"), foreign("ap-not-sealed-by-us"));
-    tokens.extend([theirs.clone(), like_ours.clone()]);
-    desk.want_listing(false);
-    desk.page(tokens);
-    let deletions = |desk: &Desk| {
-        let of = |effect| {
-            if let Effect::DeleteForeign { tokens } = effect { Some(tokens) } else { None }
-        };
-        desk.effects().into_iter().find_map(of)
-    };
-    assert_eq!(deletions(&desk), None);
-    desk.tell(&Command::DoomForeign { like_ours: false }).unwrap();
-    assert_eq!(deletions(&desk), Some(vec![theirs.clone()]));
-    desk.tell(&Command::ForeignDeleted { tokens: vec![theirs.clone()], done: true }).unwrap();
-    assert_eq!(deletions(&desk), None);
-    desk.tell(&Command::DoomForeign { like_ours: true }).unwrap();
-    assert_eq!(deletions(&desk), Some(vec![like_ours]));
 }
 
 #[test]
@@ -412,4 +473,17 @@ fn a_count_made_with_a_key_that_was_not_checked_holds_nothing_back() {
     desk.sweep();
     assert!(!desk.lists());
     assert_eq!(desk.pool.leasable(), 100);
+}
+
+/// What is held back waits for a listing that can be judged.
+#[test]
+fn a_void_second_listing_is_followed_by_another() {
+    let mut desk = Desk::stocked(usual(), 100);
+    desk.list_without(&[0]);
+    desk.pass(600);
+    let tokens = desk.ids_but(&[0]);
+    desk.tell(&Command::Listed { tokens, unreadable: 1, next: None }).unwrap();
+    assert!(desk.report().void);
+    desk.list_again_without(&[0]);
+    assert!(matches!(desk.stage(Sequence::ZERO), Stage::Doomed(_)));
 }
