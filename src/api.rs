@@ -15,6 +15,7 @@ mod listing;
 mod observe;
 mod problems;
 mod quota;
+mod reconcile;
 mod revocation;
 mod server;
 mod status;

@@ -21,6 +21,7 @@ mod narrowing;
 mod pages;
 mod pause;
 pub mod progress;
+mod reconcile;
 mod refill;
 mod refusal;
 mod release;
@@ -103,6 +104,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Look at the stock at once and, on request, order tokens beyond the target
     Refill(refill::RefillArgs),
+    /// Compare the ids that ARGOS lists with what the daemon holds
+    Reconcile(reconcile::ReconcileArgs),
     /// Stop activities until they are resumed; survives a restart
     Pause(pause::PauseArgs),
     /// Resume what was paused
@@ -170,6 +173,9 @@ impl Command {
             Self::Watch(args) => watch::run(args, remote.connect(environment).await?, screen).await,
             Self::Refill(args) => {
                 refill::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Reconcile(args) => {
+                reconcile::run(args, remote.connect(environment).await?, screen).await
             }
             Self::Pause(args) => {
                 pause::pause(args, remote.connect(environment).await?, screen).await

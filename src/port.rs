@@ -207,7 +207,7 @@ pub trait Supplier: Send + Sync {
         cursor: Option<Cursor>,
     ) -> Pending<'_, Outcome<SubmissionsPage>>;
 
-    /// One submission; `None` where there is none, or no longer.
+    /// One submission; `None` where there is none, or it was deleted.
     fn submission(&self, id: SubmissionId) -> Pending<'_, Outcome<Option<Report>>>;
 
     /// How the other side looks, from the calls so far.

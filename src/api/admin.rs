@@ -10,7 +10,7 @@ use super::{
     desk::{Desk, Visit},
     problems,
     proto::{self, admin_service_server::AdminService},
-    revocation,
+    reconcile, revocation,
     status::Failure,
     validate::{self, Faults},
 };
@@ -127,6 +127,13 @@ impl AdminService for Admin {
         request: Request<proto::AuditRequest>,
     ) -> Result<Response<proto::AuditResponse>, Status> {
         self.serve(request, |request| &request.project, audit).await
+    }
+
+    async fn reconcile(
+        &self,
+        request: Request<proto::ReconcileRequest>,
+    ) -> Result<Response<proto::ReconcileResponse>, Status> {
+        self.serve(request, |request| &request.project, reconcile::reconcile).await
     }
 
     async fn revoke_leases(

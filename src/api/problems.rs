@@ -125,6 +125,21 @@ fn stock(status: &Status, tell: &mut impl FnMut(&str, String, Option<Timestamp>)
         );
         tell("STUCK_TOKENS", summary, None);
     }
+    if status.braked > 0 {
+        let summary = format!(
+            "{} tokens vanished at ARGOS, more than is deleted without a person: find out who \
+             deleted them (argospool reconcile --report), then accept the loss.",
+            status.braked
+        );
+        tell("RECONCILE_BRAKE", summary, status.reconciliation.as_ref().map(|report| report.at));
+    } else if status.census.held_back > 0 {
+        let summary = format!(
+            "{} ready tokens are held back because ARGOS may have lost them: nothing to do, the \
+             next listing tells.",
+            status.census.held_back
+        );
+        tell("TOKENS_HELD_BACK", summary, None);
+    }
     if status.foreign > 0 {
         let summary = format!(
             "ARGOS counts {} tokens that are not of this ledger: somebody else fills the project; \

@@ -204,6 +204,7 @@ mod tests {
             ("LEASE_NOT_FOUND", Code::NotFound),
             ("LEASE_STARTED", Code::FailedPrecondition),
             ("LEASE_CLOSED", Code::FailedPrecondition),
+            ("NOT_LISTED", Code::FailedPrecondition),
             ("LEASE_REPLACED", Code::FailedPrecondition),
             ("RESUME_TOO_OLD", Code::OutOfRange),
             ("STARTING", Code::Unavailable),

@@ -149,7 +149,7 @@ pub(super) fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
     Value::Array(items.iter().map(one).collect())
 }
 
-fn time(time: Option<&prost_types::Timestamp>) -> Value {
+pub(super) fn time(time: Option<&prost_types::Timestamp>) -> Value {
     words::time_of(time).map_or(Value::Null, |time| Value::String(time.to_string()))
 }
 

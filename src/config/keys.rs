@@ -4,7 +4,7 @@
 //! A *pattern* has `*` where the name of a project or caller stands (`projects.*.refill.mode`); a
 //! *path* is what an operator writes (`projects.kyc.refill.mode`, `defaults.refill.mode`).
 
-use super::{kind::Kind, table::TABLES};
+use super::{kind::Kind, table::tables};
 
 /// What stands for a name in texts about no project in particular.
 const ANY_NAME: &str = "NAME";
@@ -60,7 +60,7 @@ impl Table {
 
 /// Every key with its pattern, in the order of the table.
 pub(super) fn all() -> impl Iterator<Item = (String, &'static Key)> {
-    TABLES.iter().flat_map(|table| table.keys.iter().map(|key| (table.pattern(key), key)))
+    tables().flat_map(|table| table.keys.iter().map(|key| (table.pattern(key), key)))
 }
 
 /// The key at a path. A path into `[defaults]` leads to the key of the projects, shared or not.
@@ -142,7 +142,7 @@ pub(super) fn meant_variable(name: &str) -> Option<String> {
 /// Every path, keys and tables, with one name put in for all stars.
 fn known_paths(name: &str) -> Vec<String> {
     let mut known = Vec::new();
-    for table in TABLES.iter().filter(|table| !table.path.is_empty()) {
+    for table in tables().filter(|table| !table.path.is_empty()) {
         known.push(table.path.to_owned());
     }
     for (pattern, key) in all() {

@@ -9,7 +9,7 @@ use super::{
     keys::{Key, Table, variable},
     kind::{Kind, Value, quoted},
     merge::{Entry, default_of},
-    table::TABLES,
+    table::tables,
 };
 
 /// Letters of the widest value that the others are lined up with.
@@ -25,7 +25,7 @@ const EXAMPLE_HEAD: &str = "\
 /// The TOML file that `config example` prints: loading it changes nothing.
 pub fn example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
-    for table in TABLES {
+    for table in tables() {
         let is_caller = table.path.starts_with("callers.");
         let keys = table.keys.iter().filter(|key| !matches!(key.kind, Kind::Secret));
         let lines: Vec<_> = keys
@@ -60,7 +60,7 @@ pub fn example() -> String {
 pub fn reference() -> String {
     let mut text =
         "| key | default | what to write | meaning |\n| --- | --- | --- | --- |\n".to_owned();
-    for table in TABLES {
+    for table in tables() {
         for key in table.keys {
             let pattern = table.pattern(key);
             let (name, default) = if matches!(key.kind, Kind::Secret) {
@@ -80,7 +80,7 @@ impl Loaded {
     /// and not shown. With `origins` every key tells where its value was written.
     pub fn dump(&self, origins: bool) -> String {
         let mut text = String::new();
-        for table in TABLES {
+        for table in tables() {
             let names: &[String] = match table.path.split('.').next() {
                 Some("projects") => &self.effective.projects,
                 Some("callers") => &self.effective.callers,

@@ -98,7 +98,7 @@ fn a_key_and_a_pid_in_the_environment_are_enough_to_serve_one_project() {
     assert_eq!(project.lease.ttl_max, Duration::from_secs(86_400));
     assert_eq!(project.tokens.unused_age_max, None);
     assert_eq!(settings.grpc.listen, Some("127.0.0.1:7070".parse().unwrap()));
-    assert_eq!(settings.ledger.cache_bytes, 32 << 20);
+    assert_eq!(settings.ledger.cache_bytes, 8 << 20);
     assert!(settings.callers.is_empty());
     assert_eq!(loaded.warnings, []);
 }

@@ -67,6 +67,8 @@ reasons! {
     LeaseNotFound = "LEASE_NOT_FOUND", "lease_not_found", NotFound;
     LeaseStarted = "LEASE_STARTED", "lease_started", Conflict;
     LeaseClosed = "LEASE_CLOSED", "lease_closed", Conflict;
+    /// Nothing was listed yet that could be deleted.
+    NotListed = "NOT_LISTED", "not_listed", Conflict;
     LeaseReplaced = "LEASE_REPLACED", "lease_replaced", Conflict;
     /// What changed since that resume token is not known any more: list anew.
     ResumeTooOld = "RESUME_TOO_OLD", "resume_too_old", OutOfRange;

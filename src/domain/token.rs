@@ -51,7 +51,7 @@ pub struct Lease {
     pub expires: Option<Timestamp>,
     pub started: Option<Started>,
     pub submissions: Submissions,
-    /// Since when ARGOS no longer lists the token. It is no ending: somebody may be on the page.
+    /// Since when the token is missing in ARGOS's list. It is no ending: somebody may be on the page.
     pub vanished: Option<Timestamp>,
     /// The lease in whose place it was given.
     pub replaces: Option<Sequence>,
@@ -150,7 +150,7 @@ pub enum DoomCause {
     Cancelled,
     /// It waited unused for as long as the project allows.
     Aged,
-    /// ARGOS no longer lists it, and nobody was given it.
+    /// It is missing in ARGOS's list, and nobody was given it.
     Vanished,
     LeaseClosed,
 }

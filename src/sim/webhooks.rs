@@ -29,7 +29,7 @@ use super::{
 const SHOWN_MAX: usize = 1_000;
 /// A late webhook lets up to so many later ones go first.
 const OVERTAKEN_BY: u64 = 32;
-/// It waits no longer than this for them.
+/// It waits for them for this long at most.
 const LATE_AT_MOST: Millis = 5_000;
 /// Tries of a delivery unless the settings say otherwise.
 const TRIES: u32 = 3;

@@ -59,8 +59,8 @@ pub(super) enum StageRecord {
     /// Since when.
     #[prost(uint64, tag = "6")]
     Ready(u64),
-    #[prost(message, tag = "7")]
-    Leased(LeaseRecord),
+    #[prost(message, boxed, tag = "7")]
+    Leased(Box<LeaseRecord>),
     #[prost(message, tag = "8")]
     Doomed(DoomRecord),
 }

@@ -68,7 +68,7 @@ const RECORD_MAX: usize = 7_000;
 const LINE_MAX: usize = 3_500;
 /// Neighbouring sequences that share a value.
 const TOKENS_PER_BLOCK: u64 = 16;
-const LINES_PER_BLOCK: u64 = 32;
+const LINES_PER_BLOCK: u64 = 8;
 
 const _: () = {
     // A page holds up to 16 records and the one that makes it split.
@@ -110,7 +110,7 @@ impl Settings {
         Self {
             witness_dir: data_dir.join("witness"),
             data_dir,
-            cache_bytes: 32 << 20,
+            cache_bytes: 8 << 20,
             boot_id: None,
             hazard: None,
         }

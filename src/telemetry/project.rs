@@ -127,7 +127,7 @@ impl PoolCounters {
             outcome_answers: counters(
                 "outcome_answers_total",
                 "Questions about single submissions, by whose they were.",
-                &["project", "answer"],
+                &["project", "result"],
             ),
             leases_started: counters(
                 "leases_started_total",

@@ -221,18 +221,14 @@ impl Desk {
     }
 
     pub fn registrations(&self) -> Vec<OrderId> {
-        let order = |effect| match effect {
-            Effect::Register { order } => Some(order),
-            _ => None,
-        };
+        let order =
+            |effect| if let Effect::Register { order } = effect { Some(order) } else { None };
         self.effects().into_iter().filter_map(order).collect()
     }
 
     pub fn deletions(&self) -> Vec<Vec<Sequence>> {
-        let sequences = |effect| match effect {
-            Effect::Delete { sequences } => Some(sequences),
-            _ => None,
-        };
+        let sequences =
+            |effect| if let Effect::Delete { sequences } = effect { Some(sequences) } else { None };
         self.effects().into_iter().filter_map(sequences).collect()
     }
 

@@ -148,19 +148,13 @@ impl Scripted {
 
     pub fn registrations(&self) -> Vec<Vec<TokenId>> {
         let sent = self.script(|script| script.sent.clone());
-        let register = |sent| match sent {
-            Sent::Register(tokens) => Some(tokens),
-            _ => None,
-        };
+        let register = |sent| if let Sent::Register(tokens) = sent { Some(tokens) } else { None };
         sent.into_iter().filter_map(register).collect()
     }
 
     pub fn deletions(&self) -> Vec<Vec<TokenId>> {
         let sent = self.script(|script| script.sent.clone());
-        let delete = |sent| match sent {
-            Sent::Delete(tokens) => Some(tokens),
-            _ => None,
-        };
+        let delete = |sent| if let Sent::Delete(tokens) = sent { Some(tokens) } else { None };
         sent.into_iter().filter_map(delete).collect()
     }
 }

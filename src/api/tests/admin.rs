@@ -3,7 +3,7 @@ use crate::{
     api::{
         proto::{
             Activity, ArgosCondition, AuditRequest, GetStatusRequest, ListTokensRequest,
-            PauseRequest, RefillRequest, ResumeRequest, TokenStage,
+            PauseRequest, ReconcileRequest, RefillRequest, ResumeRequest, TokenStage,
         },
         stand::{STOCK, Stand, eventually},
     },
@@ -148,4 +148,49 @@ async fn a_lost_argos_is_a_problem_with_a_next_step() {
     let reasons: Vec<_> = problems.iter().map(|problem| problem.reason.as_str()).collect();
     assert_eq!(reasons, ["ARGOS_DOWN", "POOL_EMPTY"]);
     assert!(problems.iter().all(|problem| problem.summary.ends_with('.')));
+}
+
+#[tokio::test]
+async fn reconcile_lists_at_once_and_tells_what_it_saw() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let read = ReconcileRequest { read_only: true, ..Default::default() };
+    let before = admin.reconcile(read.clone()).await.unwrap().into_inner();
+    assert_eq!(before.last_report, None);
+    let dry_run = ReconcileRequest { dry_run: true, ..Default::default() };
+    admin.reconcile(dry_run).await.unwrap();
+    let mut report = None;
+    eventually(async || {
+        report = admin.reconcile(read.clone()).await.unwrap().into_inner().last_report;
+        report.is_some()
+    })
+    .await;
+    let report = report.unwrap();
+    assert!(report.dry_run && !report.void && !report.braked);
+}
+
+#[tokio::test]
+async fn what_deletes_at_argos_must_be_meant() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let plain = ReconcileRequest::default();
+    let sure = ReconcileRequest { confirm: "default".to_owned(), ..plain.clone() };
+    let delete =
+        |request: &ReconcileRequest| ReconcileRequest { delete_foreign: true, ..request.clone() };
+    let accept =
+        |request: &ReconcileRequest| ReconcileRequest { accept_loss: true, ..request.clone() };
+    for request in [
+        delete(&plain),
+        accept(&plain),
+        ReconcileRequest { including_ours: true, ..sure.clone() },
+        ReconcileRequest { dry_run: true, ..accept(&sure) },
+        ReconcileRequest { read_only: true, ..delete(&sure) },
+    ] {
+        let refused = refusal(admin.reconcile(request).await);
+        assert_eq!(refused, (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
+    }
+    for request in [delete(&sure), accept(&sure)] {
+        let refused = refusal(admin.reconcile(request).await);
+        assert_eq!(refused, (Code::FailedPrecondition, "NOT_LISTED".to_owned()));
+    }
 }

@@ -147,6 +147,10 @@ impl AdminService for Canned {
         Ok(Response::new(RefillResponse::default()))
     }
 
+    async fn reconcile(&self, _: Request<ReconcileRequest>) -> Answer<ReconcileResponse> {
+        Ok(Response::new(ReconcileResponse::default()))
+    }
+
     async fn pause(&self, _: Request<PauseRequest>) -> Answer<PauseResponse> {
         Ok(Response::new(PauseResponse::default()))
     }

@@ -19,7 +19,7 @@ use super::{Answer, Conclusion, Count, KeyCheck, ListingWanted};
 pub enum News {
     /// The first sign of use.
     FirstUse,
-    /// ARGOS no longer lists its token.
+    /// Its token is missing in ARGOS's list.
     Vanished,
     /// More of what was known.
     More,
@@ -160,7 +160,7 @@ pub enum Event {
     ListingEnded {
         conclusion: Box<Conclusion>,
     },
-    /// Something that vanished is no longer what it was.
+    /// Something that vanished has become something else meanwhile.
     VanishedSettled {
         sequence: Sequence,
     },

@@ -82,6 +82,13 @@ struct Question {
     tries: u32,
 }
 
+/// A lease about which ARGOS may have more to tell, with the hashes of its submissions.
+#[derive(Clone, Debug)]
+struct Owed {
+    lease: Unfinished,
+    names: Vec<u64>,
+}
+
 /// A look through the list of submissions.
 #[derive(Clone, Debug)]
 struct Survey {
@@ -93,7 +100,7 @@ struct Survey {
 pub(super) struct Outcomes {
     /// When each open or unfinished lease is overdue next; what has ended since is passed over.
     overdue: BTreeSet<(Timestamp, Sequence)>,
-    unfinished: BTreeMap<Sequence, Unfinished>,
+    unfinished: BTreeMap<Sequence, Owed>,
     /// Submissions of open and unfinished leases, by hash.
     names: BTreeMap<u64, Sequence>,
     questions: BTreeMap<SubmissionId, Question>,
@@ -128,23 +135,25 @@ impl Outcomes {
 
     pub(super) fn closed(&mut self, line: &ClosedLease, names: Vec<u64>, policy: &Policy) {
         self.forget_due(line.sequence, line.issued, policy);
-        let Some(unfinished) = Unfinished::of(line) else {
+        let (Some(unfinished), Some(after)) = (Unfinished::of(line), policy.overdue_after) else {
             self.finished(line.sequence, line.correlated, &names);
             return;
         };
-        let Some(after) = policy.overdue_after else { return };
         let due = match line.ending {
             Ending::Expired => line.closed,
             _ if unfinished.started => line.closed.plus(after),
             // Whoever entered at the last moment is on the list by then.
-            _ => line.closed.plus(policy.lapsed_grace + after),
+            Ending::Decided
+            | Ending::Lapsed
+            | Ending::Released
+            | Ending::Revoked
+            | Ending::Replaced => line.closed.plus(policy.lapsed_grace + after),
         };
         for submission in &unfinished.contested {
             self.ask(submission.clone(), line.closed);
         }
         self.overdue.insert((due, line.sequence));
-        self.names.extend(names.into_iter().map(|name| (name, line.sequence)));
-        self.unfinished.insert(line.sequence, unfinished);
+        self.owes(unfinished, names);
     }
 
     /// A closed lease's line changed.
@@ -157,8 +166,7 @@ impl Outcomes {
             self.ask(submission.clone(), line.closed);
         }
         if self.unfinished.contains_key(&line.sequence) {
-            self.names.extend(names.into_iter().map(|name| (name, line.sequence)));
-            self.unfinished.insert(line.sequence, unfinished);
+            self.owes(unfinished, names);
         }
     }
 
@@ -178,9 +186,14 @@ impl Outcomes {
         for submission in &it.contested {
             self.ask(submission.clone(), now);
         }
-        self.names.extend(names.into_iter().map(|name| (name, it.sequence)));
         self.overdue.insert((now.plus(after), it.sequence));
-        self.unfinished.insert(it.sequence, it);
+        self.owes(it, names);
+    }
+
+    fn owes(&mut self, lease: Unfinished, names: Vec<u64>) {
+        let sequence = lease.sequence;
+        self.names.extend(names.iter().map(|name| (*name, sequence)));
+        self.unfinished.insert(sequence, Owed { lease, names });
     }
 
     fn finished(&mut self, sequence: Sequence, correlated: bool, names: &[u64]) {
@@ -297,7 +310,7 @@ impl Outcomes {
         for (due, sequence) in std::mem::replace(&mut self.overdue, later) {
             let next = match (issued(sequence), self.unfinished.get(&sequence)) {
                 (Some(issued), _) => Some(issued.plus(2 * due.since(issued))),
-                (None, Some(it)) if it.started => Some(it.closed.plus(
+                (None, Some(Owed { lease: it, .. })) if it.started => Some(it.closed.plus(
                     (2 * due.since(it.closed)).max(policy.overdue_after.unwrap_or_default()),
                 ))
                 .filter(|next| next.since(it.closed) <= policy.request_id_memory),
@@ -314,8 +327,8 @@ impl Outcomes {
     }
 
     fn give_up(&mut self, sequence: Sequence) {
-        if self.unfinished.remove(&sequence).is_some_and(|it| !it.submissions.is_empty()) {
-            self.names.retain(|_, named| *named != sequence);
+        for name in self.unfinished.remove(&sequence).into_iter().flat_map(|it| it.names) {
+            self.names.remove(&name);
         }
     }
 }
@@ -348,7 +361,7 @@ impl Pool {
                 None if strays => Bound::Ask(submission),
                 None => Bound::Foreign,
             },
-            bound => bound,
+            bound @ (Bound::To(_) | Bound::Perhaps(..) | Bound::Foreign | Bound::Unnamed) => bound,
         }
     }
 
@@ -357,7 +370,7 @@ impl Pool {
         let open = self.due.iter().filter_map(|(_, sequence)| self.lease(*sequence));
         let mut unfinished = self.outcomes.unfinished.values();
         open.map(|(_, lease)| lease).any(|lease| !lease.correlated && lease.started.is_none())
-            || unfinished.any(|it| !it.correlated && !it.started)
+            || unfinished.any(|it| !it.lease.correlated && !it.lease.started)
     }
 
     /// Leases that have closed and about which ARGOS may have more to tell.
@@ -385,7 +398,7 @@ impl Pool {
     /// When an open or unfinished lease was issued.
     fn issued(&self, sequence: Sequence) -> Option<Timestamp> {
         let open = self.lease(sequence).map(|(_, lease)| lease.issued);
-        open.or_else(|| self.outcomes.unfinished.get(&sequence).map(|it| it.issued))
+        open.or_else(|| self.outcomes.unfinished.get(&sequence).map(|it| it.lease.issued))
     }
 
     /// When an open lease was issued.

@@ -31,7 +31,7 @@ impl From<&Token> for TokenRecord {
             stage: Some(match &token.stage {
                 Stage::Minted { order } => StageRecord::Minted(order.0.get()),
                 Stage::Ready { since } => StageRecord::Ready(since.as_millis()),
-                Stage::Leased(lease) => StageRecord::Leased(lease.as_ref().into()),
+                Stage::Leased(lease) => StageRecord::Leased(Box::new(lease.as_ref().into())),
                 Stage::Doomed(doom) => StageRecord::Doomed(doom.into()),
             }),
         }
@@ -50,7 +50,7 @@ impl TryFrom<TokenRecord> for Token {
             stage: match record.stage.ok_or(RecordError::Missing("stage"))? {
                 StageRecord::Minted(order) => Stage::Minted { order: OrderId(sequence(order)?) },
                 StageRecord::Ready(since) => Stage::Ready { since: time(since) },
-                StageRecord::Leased(lease) => Stage::Leased(Arc::new(lease.try_into()?)),
+                StageRecord::Leased(lease) => Stage::Leased(Arc::new((*lease).try_into()?)),
                 StageRecord::Doomed(doom) => Stage::Doomed(doom.try_into()?),
             },
         })

@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error,
-    ops::{Bound, Range, RangeBounds},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,7 +31,7 @@ use crate::{
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
 
-const BLOCKS_PER_SPAN: u64 = 32;
+const BLOCKS_PER_SPAN: u64 = 128;
 
 /// The history of one project, as readers and the committer share it.
 #[derive(Default)]
@@ -79,8 +79,15 @@ impl Shelf {
         let look = || {
             let (trees, recent) = self.recent(from, |_| true, limit)?;
             let mut found = BTreeMap::new();
-            let blocks = from.get() / LINES_PER_BLOCK..;
-            trees.collect(blocks, |line| line.sequence >= from.get(), limit, &mut found)?;
+            let first = (from.get() / LINES_PER_BLOCK).to_be_bytes();
+            for entry in trees.lines.range(first..) {
+                let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
+                let block = block.filter(|line| line.sequence >= from.get());
+                found.extend(block.map(|line| (line.sequence, line)));
+                if found.len() >= limit {
+                    break;
+                }
+            }
             merged(found, recent, limit)
         };
         look().map_err(LedgerError::Unreadable)
@@ -132,9 +139,13 @@ impl Shelf {
                 if SpanRecord::decode(&*span)?.changed_last.is_some_and(|last| last <= after.0) {
                     continue;
                 }
-                let blocks = blocks_of(number(&key)?);
-                let blocks = blocks.start.max(first)..blocks.end;
-                trees.collect(blocks, wanted, limit, &mut found)?;
+                for block in blocks_of(number(&key)?).filter(|block| *block >= first) {
+                    if found.len() >= limit {
+                        break;
+                    }
+                    let block = trees.block(block)?.into_iter().filter(wanted);
+                    found.extend(block.map(|line| (line.sequence, line)));
+                }
                 if found.len() >= limit {
                     break;
                 }
@@ -308,25 +319,6 @@ impl Trees {
 
     fn put_span(&self, span: u64, record: SpanRecord) -> Result<(), Fault> {
         Ok(put(&self.spans, &span.to_be_bytes(), record.encode_to_vec())?)
-    }
-
-    /// Adds the lines of interest from these blocks, until there are as many as wanted.
-    fn collect(
-        &self,
-        blocks: impl RangeBounds<u64>,
-        wanted: impl Fn(&LineRecord) -> bool,
-        limit: usize,
-        found: &mut BTreeMap<u64, LineRecord>,
-    ) -> Result<(), Fault> {
-        let key = |bound: Bound<&u64>| bound.map(|block| block.to_be_bytes());
-        for entry in self.lines.range((key(blocks.start_bound()), key(blocks.end_bound()))) {
-            if found.len() >= limit {
-                break;
-            }
-            let block = LineBlockRecord::decode(&*entry?.1)?.lines.into_iter();
-            found.extend(block.filter(&wanted).map(|line| (line.sequence, line)));
-        }
-        Ok(())
     }
 
     /// In sequence order. Block by block and not as a range: sled counts the accesses to its pages and

@@ -121,7 +121,9 @@ mod tests {
             ..LineRecord::default()
         };
         shelf.absorb((1..=10).map(line).collect());
-        shelf.fold(0).unwrap();
+        for block in shelf.unfolded_blocks() {
+            shelf.fold(block).unwrap();
+        }
         let left = || shelf.lines(Sequence::ZERO, 100).unwrap().len();
 
         for (before, lines_max, newest, kept) in [(4, 100, 49, 7), (0, 5, 46, 5)] {

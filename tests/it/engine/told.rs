@@ -107,10 +107,9 @@ async fn without_any_webhook_the_list_and_a_question_tell_what_became_of_a_lease
     let sent = bench.supplier.script(|script| script.sent.clone());
     let pages: Vec<_> = sent
         .iter()
-        .filter_map(|sent| match sent {
-            Sent::Survey(_, cursor) => Some(cursor.is_some()),
-            _ => None,
-        })
+        .filter_map(
+            |sent| if let Sent::Survey(_, cursor) = sent { Some(cursor.is_some()) } else { None },
+        )
         .collect();
     assert_eq!(pages[..3], [false, true, true]);
 }

@@ -43,18 +43,15 @@ fn mark(desk: &Desk, sequence: Sequence) -> String {
 }
 
 fn surveys(desk: &Desk) -> Vec<(Days, Option<Cursor>)> {
-    let survey = |effect| match effect {
-        Effect::Survey { days, cursor } => Some((days, cursor)),
-        _ => None,
+    let survey = |effect| {
+        if let Effect::Survey { days, cursor } = effect { Some((days, cursor)) } else { None }
     };
     desk.effects().into_iter().filter_map(survey).collect()
 }
 
 fn questions(desk: &Desk) -> Vec<SubmissionId> {
-    let ask = |effect| match effect {
-        Effect::Ask { submission } => Some(submission),
-        _ => None,
-    };
+    let ask =
+        |effect| if let Effect::Ask { submission } = effect { Some(submission) } else { None };
     desk.effects().into_iter().filter_map(ask).collect()
 }
 

@@ -327,9 +327,8 @@ fn foreign_ids_are_deleted_on_an_operator_s_word_alone() {
     desk.want_listing(false);
     desk.page(tokens);
     let deletions = |desk: &Desk| {
-        let of = |effect| match effect {
-            Effect::DeleteForeign { tokens } => Some(tokens),
-            _ => None,
+        let of = |effect| {
+            if let Effect::DeleteForeign { tokens } = effect { Some(tokens) } else { None }
         };
         desk.effects().into_iter().find_map(of)
     };
@@ -387,10 +386,8 @@ fn the_oldest_ready_tokens_are_looked_up_although_they_are_held_back() {
     desk.list_without(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     desk.stock(10);
     let looks = |desk: &Desk| {
-        let find = |effect| match effect {
-            Effect::Find { sequence } => Some(sequence),
-            _ => None,
-        };
+        let find =
+            |effect| if let Effect::Find { sequence } = effect { Some(sequence) } else { None };
         desk.effects().into_iter().find_map(find)
     };
     for missing in 0..3 {

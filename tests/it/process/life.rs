@@ -249,7 +249,7 @@ impl Play {
             let lease = &ours[id];
             let fate = match told.fate {
                 Fate::Played(plan) => format!("{:?}", PLANS[plan]),
-                other => format!("{other:?}"),
+                fate @ (Fate::Released | Fate::Revoked | Fate::Replaced) => format!("{fate:?}"),
             };
             let row = format!("{fate:46} {:?} {:?}", lease.ending(), lease.decision());
             *rows.entry(row).or_default() += 1;
