@@ -129,6 +129,8 @@ pub struct Pool {
     count_tried: bool,
     cap_reached: Option<CapReached>,
     key_check: KeyCheck,
+    /// The first sequence that was not minted yet when the check began.
+    key_check_below: Sequence,
     extra: u32,
     breaches: Vec<Breach>,
     outcomes: outcomes::Outcomes,
@@ -230,6 +232,7 @@ impl Pool {
     pub fn keep_knowledge_of(&mut self, before: &Self) {
         self.breaches.clone_from(&before.breaches);
         self.key_check = before.key_check;
+        self.key_check_below = before.key_check_below;
         self.count = before.count;
         self.foreign = before.foreign;
         self.last_good_count = before.last_good_count;

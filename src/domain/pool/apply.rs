@@ -129,7 +129,12 @@ impl Pool {
                 self.count_wanted.get_or_insert(*at);
             }
             Event::CapReached { until } => self.cap_reached = Some(CapReached { until: *until }),
-            Event::KeyChecked { check } => self.key_check = *check,
+            Event::KeyChecked { check } => {
+                if *check == (KeyCheck::Open { missing: 0 }) {
+                    self.key_check_below = self.next;
+                }
+                self.key_check = *check;
+            }
             Event::ExtraOrdered { tokens } => self.extra = self.extra.saturating_add(*tokens),
             Event::ListingWanted { at, wanted } => self.listing.want(*at, *wanted),
             Event::ListingBegan { unseen, at } => self.listing.begin(unseen.clone(), *at),

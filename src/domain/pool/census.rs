@@ -83,13 +83,18 @@ impl Pool {
         }
     }
 
-    /// Ready tokens, the oldest first, whether or not they are held back.
-    pub(super) fn shelf(&self) -> impl Iterator<Item = Sequence> {
-        let held_back = self.held_back.iter().copied().take(MISSING_MAX as usize);
-        let mut oldest: Vec<_> =
-            self.ready.iter().copied().take(MISSING_MAX as usize).chain(held_back).collect();
-        oldest.sort_unstable();
-        oldest.into_iter()
+    /// The Ready token to look up after so many were missing, held back or not: the oldest, then from
+    /// further up, because ARGOS may have deleted the oldest by itself (contract 2). Of those that were
+    /// there when the check began, because what a wrong key registered since proves nothing.
+    pub(super) fn key_witness(&self, missing: u32) -> Option<Sequence> {
+        let shelf = || self.ready.union(&self.held_back).copied();
+        let mut there: Vec<_> = shelf().filter(|at| *at < self.key_check_below).collect();
+        if there.is_empty() {
+            there = shelf().take(MISSING_MAX as usize).collect();
+        }
+        let place = missing as usize;
+        let apart = (there.len() / MISSING_MAX as usize).max(1);
+        there.get(place * apart).copied()
     }
 
     pub fn last_count(&self) -> Option<Count> {

@@ -55,6 +55,7 @@ impl Pool {
             count_tried: false,
             cap_reached: None,
             key_check: KeyCheck::Open { missing: 0 },
+            key_check_below: restored.next,
             extra: 0,
             breaches: Vec::new(),
             outcomes: Outcomes::default(),

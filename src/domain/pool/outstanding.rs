@@ -118,7 +118,7 @@ impl Pool {
         self.inquiries(now, under_way, &mut effects);
         if let KeyCheck::Open { missing } = self.key_check
             && !under_way.finding
-            && let Some(sequence) = self.shelf().nth(missing as usize)
+            && let Some(sequence) = self.key_witness(missing)
         {
             effects.push(Effect::Find { sequence });
         }

@@ -398,6 +398,21 @@ fn the_oldest_ready_tokens_are_looked_up_although_they_are_held_back() {
     assert!(desk.pool.halted());
 }
 
+/// ARGOS deletes the oldest by itself, which makes the key no other project's.
+#[test]
+fn missing_tokens_are_looked_for_from_the_oldest_upwards() {
+    let mut desk = Desk::stocked(usual(), 300);
+    desk.tell(&Command::KeyReplaced).unwrap();
+    desk.stock(600);
+    for missing in [0, 100, 200] {
+        let sequence = Sequence::new(missing);
+        assert!(desk.effects().contains(&Effect::Find { sequence }), "{missing}");
+        assert!(!desk.pool.halted());
+        desk.tell(&Command::KeyChecked { sequence, found: Some(false) }).unwrap();
+    }
+    assert!(desk.pool.halted());
+}
+
 /// Before the key was seen to be the right one a count says nothing about what is missing.
 #[test]
 fn a_count_made_with_a_key_that_was_not_checked_holds_nothing_back() {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use argospool::sim::{
-    Command, Expiration, ExpiredShape, Fault, ListName, Operation, RuleChange, Script, Simulator,
-    SimulatorOptions, Visit,
+use argospool::{
+    api::proto::{Lease, ReconcileReport, ReconcileRequest},
+    sim::{
+        Command, Expiration, ExpiredShape, Fault, ListName, Operation, RuleChange, Script,
+        Simulator, SimulatorOptions, TokenState, Visit,
+    },
 };
 
 use super::daemon::{Daemon, Home, PID, counts, text, until};
@@ -20,6 +23,8 @@ async fn daemon(simulator: &Simulator) -> (Home, Daemon) {
     let home = Home::beside(simulator)
         .with("jobs.listing", text("* * * * * *"))
         .with("defaults.reconcile.listing_gap", text("1s"))
+        .with("defaults.argos.tokens_per_call", TARGET / 6)
+        .with("defaults.argos.calls_in_flight", 1)
         .with("defaults.refill.target_tokens", TARGET)
         .with("defaults.refill.low_water_tokens", TARGET / 2);
     let daemon = home.serve().await;
@@ -126,5 +131,52 @@ async fn a_list_is_read_in_every_shape_it_may_have() {
     assert_eq!(gauge(&daemon, "foreign_tokens").await as usize, FOREIGN);
     let counters = simulator.counters(PID).unwrap();
     assert_eq!((counters.delete_tokens, counters.deletes_of_foreign), (0, 0));
+    daemon.stop().await;
+}
+
+async fn reconcile(daemon: &Daemon, request: ReconcileRequest) -> ReconcileReport {
+    let answer = daemon.admin().reconcile(request).await.unwrap();
+    answer.into_inner().last_report.unwrap()
+}
+
+#[tokio::test]
+async fn what_vanished_is_missed_again_after_a_restart_and_deleted_on_a_person_s_word() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let (home, daemon) = daemon(&simulator).await;
+    further(&daemon, "whole").await;
+    let vanish = Command::Vanish { pid: None, oldest: TARGET / 5, ids: Vec::new() };
+    simulator.control(vanish).unwrap();
+    until("the brake holds", async || (listings(&daemon, "braked").await > 0).then_some(())).await;
+    daemon.kill();
+
+    // The ledger does not say what was missing, so it is found out anew.
+    let daemon = home.serve().await;
+    until("the brake holds again", async || (listings(&daemon, "braked").await > 0).then_some(()))
+        .await;
+    let read_only = ReconcileRequest { read_only: true, ..Default::default() };
+    let report = reconcile(&daemon, read_only).await;
+    assert_eq!(report.vanished_ready_tokens as usize, TARGET / 5);
+    assert_eq!(report.suspected_cause, "volume_deletion");
+    let mut leases = Vec::new();
+    for _ in 0..TARGET / 3 {
+        leases.push(daemon.lease().await.unwrap());
+    }
+    let record = simulator.record(PID).unwrap();
+    let there = |lease: &Lease| {
+        let known = record.iter().find(|it| it.token == lease.token_id);
+        known.is_some_and(|token| token.state == TokenState::Present)
+    };
+    assert!(leases.iter().all(there), "dead links were handed out");
+
+    let accept =
+        ReconcileRequest { accept_loss: true, confirm: "default".to_owned(), ..Default::default() };
+    reconcile(&daemon, accept).await;
+    daemon
+        .until("what vanished is deleted and made good", |status| {
+            let missing = status.plan.as_ref().unwrap().need_tokens as usize;
+            counts(status).doomed + counts(status).minted == 0 && missing < TARGET / 6
+        })
+        .await;
+    assert_eq!(gauge(&daemon, "quarantined_tokens").await, 0);
     daemon.stop().await;
 }
