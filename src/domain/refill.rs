@@ -61,6 +61,11 @@ impl Policy {
     pub fn calls_in_flight(&self) -> u32 {
         self.calls_in_flight
     }
+
+    /// Tokens whose registrations may overtake each other.
+    pub fn tokens_in_flight(&self) -> u32 {
+        self.batch.saturating_mul(self.calls_in_flight)
+    }
 }
 
 /// What the plan is made from, gathered in one place.

@@ -113,6 +113,8 @@ impl Engine {
             tracing::warn!(project = %self.project, ?condition, "ARGOS cannot be used");
         } else if !before.is_usable() {
             tracing::info!(project = %self.project, "ARGOS can be used again");
+            // What taught nothing before is worth asking again at once.
+            self.holds = Holds::default();
         }
     }
 
@@ -161,6 +163,11 @@ impl Engine {
                     Outcome::Settled(()) => {
                         let lines = self.lines_of_urgent(&sequences).await;
                         Command::Deleted { sequences, done: true, lines }
+                    }
+                    Outcome::Refused(_) | Outcome::Doubtful(_)
+                        if !self.supplier.health().condition.is_usable() =>
+                    {
+                        Command::DeletionLost { sequences }
                     }
                     Outcome::Refused(_) | Outcome::Doubtful(_) => {
                         Command::Deleted { sequences, done: false, lines: Vec::new() }

@@ -1,5 +1,7 @@
 //! The engine and the ARGOS client against the simulator, over real sockets.
 
+mod losses;
+
 use std::{sync::Arc, time::Duration};
 
 use argospool::{

@@ -77,9 +77,9 @@ impl Pool {
                 self.advance(*sequence, Stage::Doomed(*doom));
                 self.listing.settled(*sequence);
             }
-            Event::DeletionFailed { sequences, at } => {
+            Event::DeletionFailed { sequences, at, blamed } => {
                 for sequence in sequences {
-                    self.put_off(*sequence, *at);
+                    self.put_off(*sequence, *at, *blamed);
                 }
             }
             Event::Deleted { sequences } => {
@@ -281,11 +281,13 @@ impl Pool {
         self.changes.tokens.insert(sequence);
     }
 
-    fn put_off(&mut self, sequence: Sequence, at: Timestamp) {
+    /// Without blame it counts as tried once, because it may have happened, and however long an
+    /// outage lasts, as no more: ARGOS is asked again soon after, and for all of them together.
+    fn put_off(&mut self, sequence: Sequence, at: Timestamp, blamed: bool) {
         let Some(Token { stage: Stage::Doomed(doom), .. }) = self.tokens.get(&sequence) else {
             return;
         };
-        let attempts = doom.attempts + 1;
+        let attempts = if blamed { doom.attempts + 1 } else { doom.attempts.max(1) };
         let not_before = at.plus(super::decide::deletion_backoff(attempts));
         self.advance(sequence, Stage::Doomed(Doom { attempts, not_before, ..*doom }));
     }

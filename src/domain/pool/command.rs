@@ -77,6 +77,10 @@ pub enum Command {
         done: bool,
         lines: Vec<ClosedLease>,
     },
+    /// A deletion failed while ARGOS answers no call at all, which tells nothing of these tokens.
+    DeletionLost {
+        sequences: Vec<Sequence>,
+    },
     /// A page of the listing came; `next` is where the next one begins.
     Listed {
         tokens: Vec<TokenId>,

@@ -94,7 +94,13 @@ impl Pool {
             }
             Command::Deleted { sequences, done: false, .. } => {
                 let sequences = sequences.clone();
-                Ok(Verdict::done(vec![Event::DeletionFailed { sequences, at: now }]))
+                let failed = Event::DeletionFailed { sequences, at: now, blamed: true };
+                Ok(Verdict::done(vec![failed]))
+            }
+            Command::DeletionLost { sequences } => {
+                let sequences = sequences.clone();
+                let failed = Event::DeletionFailed { sequences, at: now, blamed: false };
+                Ok(Verdict::done(vec![failed]))
             }
             Command::Counted { tokens, overlapped } => {
                 Ok(Verdict::done(self.counted(*tokens, *overlapped, now)))

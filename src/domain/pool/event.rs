@@ -103,6 +103,8 @@ pub enum Event {
     DeletionFailed {
         sequences: Vec<Sequence>,
         at: Timestamp,
+        /// Whether it may be for one of these tokens that it failed.
+        blamed: bool,
     },
     Deleted {
         sequences: Vec<Sequence>,

@@ -13,8 +13,11 @@ use crate::domain::{
     token::{Doom, Stage},
 };
 
-/// From this many failed deletions on a token is deleted alone, so that it stops no other.
-const DELETED_ALONE_AFTER: u32 = 3;
+/// From this many failed deletions on a token is suspected of being why …
+const SUSPECT_AFTER: u32 = 3;
+/// … and is deleted in ever smaller company, so that it stops no other for long: a quarter with
+/// every further failure. A call each at once would cost as much as hundreds of full ones.
+const COMPANY_SHIFT: u32 = 2;
 
 /// A call to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,6 +301,7 @@ impl Pool {
         let rest = self.doomed.range(..=(now, Sequence::MAX));
         let rest = rest.filter(|at| !self.urgent.contains(at));
         let mut sequences = Vec::new();
+        let mut suspects: BTreeMap<u32, Vec<Sequence>> = BTreeMap::new();
         let mut patient = true;
         for (due, sequence) in first.chain(rest) {
             if calls == 0 {
@@ -308,9 +312,13 @@ impl Pool {
             }
             let Some(token) = self.tokens.get(sequence) else { continue };
             let Stage::Doomed(Doom { attempts, urgent, .. }) = &token.stage else { continue };
-            if *attempts >= DELETED_ALONE_AFTER {
-                calls -= 1;
-                effects.push(Effect::Delete { sequences: vec![*sequence] });
+            if *attempts >= SUSPECT_AFTER {
+                let company = suspects.entry(*attempts).or_default();
+                company.push(*sequence);
+                if company.len() >= company_max(*attempts, batch) {
+                    calls -= 1;
+                    effects.push(Effect::Delete { sequences: std::mem::take(company) });
+                }
                 continue;
             }
             patient &= !urgent && now.since(*due) < PURGE_LINGER;
@@ -323,7 +331,18 @@ impl Pool {
         }
         // R2: a call that is not full waits a little for company.
         if !sequences.is_empty() && !patient && calls > 0 {
+            calls -= 1;
             effects.push(Effect::Delete { sequences });
         }
+        // Suspects have waited long enough.
+        let left = suspects.into_values().filter(|company| !company.is_empty());
+        let left = left.take(calls as usize);
+        effects.extend(left.map(|sequences| Effect::Delete { sequences }));
     }
+}
+
+/// How many tokens that failed so often go with one call.
+fn company_max(attempts: u32, batch: u32) -> usize {
+    let shift = COMPANY_SHIFT * (attempts + 1).saturating_sub(SUSPECT_AFTER);
+    batch.checked_shr(shift).unwrap_or(0).max(1) as usize
 }

@@ -447,8 +447,13 @@ impl Pool {
         if younger.is_empty() && older.len() == absent.len() {
             return Some(SuspectedCause::Emptied);
         }
-        // Used tokens among the oldest may have been passed over.
-        let oldest = absent.len() >= PATTERN_MIN && absent.len() * 10 >= older.len() * 9;
+        // Used tokens among the oldest may have been passed over. Calls that are out together overtake
+        // each other, so that the oldest over there need not be the oldest here; in a small pool that
+        // would let any loss look like this, so all of it must be in the older half.
+        let overtaken = self.policy.refill.tokens_in_flight() as usize;
+        let nearly_all = absent.len() * 10 >= older.len() * 9;
+        let but_for_order = older.len() <= absent.len() + overtaken && older.len() <= younger.len();
+        let oldest = absent.len() >= PATTERN_MIN && (nearly_all || but_for_order);
         Some(if oldest { SuspectedCause::VolumeDeletion } else { SuspectedCause::DeletedElsewhere })
     }
 }

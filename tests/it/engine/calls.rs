@@ -12,7 +12,7 @@ use argospool::{
         token::Decision,
     },
     engine::{LeaseView, Which},
-    port::{DoubtfulCause, Outcome, Refused, RefusedCause},
+    port::{Condition, DoubtfulCause, Outcome, Refused, RefusedCause},
     store::memory::Memory,
 };
 
@@ -74,6 +74,52 @@ async fn a_deletion_that_never_left_is_made_again_after_a_moment() {
     let calls = bench.supplier.deletions().len();
     assert!((5..15).contains(&calls), "{calls} calls in ten seconds");
     bench.until("it is deleted", |status| status.census.doomed == 0).await;
+}
+
+/// C2: nobody is told that tokens are stuck because ARGOS was away for long.
+#[tokio::test(start_paused = true)]
+async fn deletions_that_fail_in_an_outage_are_held_against_no_token() {
+    for (condition, stuck) in [(Condition::Down, 0), (Condition::Failing, 1)] {
+        let bench = Bench::start(policy(500, 100), Memory::default()).await;
+        bench.filled().await;
+        let sequence = bench.lease("uid:1", None).await.unwrap().sequence();
+        bench.supplier.script(|script| {
+            script.condition = Some(condition);
+            let failed = || doubtful(DoubtfulCause::Unanswered);
+            script.deletions.extend(std::iter::repeat_with(failed).take(6));
+        });
+        bench.handle.release(sequence, None, None).await.unwrap();
+        let all_failed = || bench.supplier.deletions().len() == 6;
+        bench.until("every deletion failed", |_| all_failed()).await;
+        let status = bench.handle.status().await.unwrap();
+        assert_eq!((status.stuck, status.census.doomed), (stuck, 1), "{condition:?}");
+    }
+}
+
+/// What could not be learned while ARGOS was away is asked for as soon as it is back.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_questions_do_not_wait_for_their_rest_to_end() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let counts = |bench: &Bench| {
+        bench.supplier.script(|script| script.sent.iter().filter(|sent| sent.is_count()).count())
+    };
+    let before = counts(&bench);
+    bench.supplier.script(|script| {
+        script.condition = Some(Condition::Down);
+        script.counts.push_back(doubtful(DoubtfulCause::Unanswered));
+    });
+    bench.handle.ring(argospool::engine::Bell::Count);
+    bench
+        .until("a count failed", |status| {
+            status.calls_in_flight == 0 && counts(&bench) == before + 1
+        })
+        .await;
+    let back = tokio::time::Instant::now();
+    bench.supplier.script(|script| script.condition = Some(Condition::Up));
+    bench.handle.ring(argospool::engine::Bell::Count);
+    bench.until("it is counted", |_| counts(&bench) == before + 2).await;
+    assert!(back.elapsed() < Duration::from_secs(1), "in pool time");
 }
 
 /// R1: ARGOS is full, says so, and is asked again after a pause.

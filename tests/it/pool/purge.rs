@@ -5,7 +5,7 @@ use std::time::Duration;
 use argospool::domain::{
     ids::Sequence,
     order::Attempt,
-    pool::{Effect, Policy, UnderWay},
+    pool::{Command, Effect, Policy, UnderWay},
 };
 
 use super::{Desk, usual};
@@ -102,6 +102,43 @@ fn a_token_that_failed_three_times_is_deleted_alone() {
     deletions.sort();
     assert_eq!(deletions, [others, stuck]);
     assert_eq!(desk.pool.stuck(), 0, "three failures are not yet a reason to call a person");
+}
+
+/// R2: a batch that failed as a whole costs a handful of calls, and not one for each of its tokens.
+#[test]
+fn what_failed_together_is_deleted_in_ever_smaller_company() {
+    let mut desk = doomed(500);
+    desk.wait(5);
+    let mut sizes = Vec::new();
+    for _ in 0..7 {
+        let first = desk.deletions().remove(0);
+        sizes.push(first.len());
+        for sequences in desk.deletions() {
+            if sequences == first {
+                desk.not_deleted(sequences);
+            } else {
+                desk.deleted(sequences);
+            }
+        }
+        desk.wait(600);
+    }
+    assert_eq!(sizes, [500, 500, 500, 125, 31, 7, 1]);
+}
+
+/// C2: however long ARGOS was away, everything is deleted soon after, in full calls, and nobody is
+/// told that tokens are stuck.
+#[test]
+fn an_outage_is_held_against_no_token() {
+    let mut desk = doomed(500);
+    desk.wait(5);
+    for _ in 0..20 {
+        let sequences = desk.deletions().remove(0);
+        desk.tell(&Command::DeletionLost { sequences }).unwrap();
+        assert_eq!(desk.doom(Sequence::ZERO).not_before, desk.after(10));
+        desk.wait(600);
+    }
+    assert_eq!(desk.deletions().len(), 1);
+    assert_eq!(desk.pool.stuck(), 0);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use argospool::domain::{
 };
 
 use super::{Desk, told, usual};
+use crate::world::policy;
 
 impl Desk {
     fn want_listing(&mut self, dry_run: bool) {
@@ -299,6 +300,23 @@ fn what_is_held_back_is_ordered_anew() {
     let lost: Vec<u64> = (0..450).collect();
     desk.list_without(&lost);
     assert_eq!(desk.pool.plan(desk.now, None, 500).orders, 1);
+}
+
+/// Calls that are out together overtake each other, so the oldest at ARGOS need not be ours.
+#[test]
+fn the_cause_of_a_loss_is_named_in_whatever_order_registrations_arrived() {
+    let cause = |lost: Vec<u64>| {
+        let mut desk = Desk::stocked(policy(5_000, 100), 5_000);
+        desk.list_without(&lost);
+        desk.report().cause
+    };
+    let volume = Some(SuspectedCause::VolumeDeletion);
+    assert_eq!(cause((0..1_000).collect()), volume);
+    assert_eq!(cause((500..1_000).chain(1_500..2_000).collect()), volume);
+    let elsewhere = Some(SuspectedCause::DeletedElsewhere);
+    assert_eq!(cause((0..5_000).step_by(5).collect()), elsewhere);
+    assert_eq!(cause((2_000..3_000).collect()), elsewhere);
+    assert_eq!(cause((4_000..5_000).collect()), elsewhere);
 }
 
 #[test]

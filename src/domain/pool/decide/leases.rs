@@ -47,6 +47,7 @@ impl Pool {
             | Command::Attempted { .. }
             | Command::Withdraw { .. }
             | Command::Deleted { .. }
+            | Command::DeletionLost { .. }
             | Command::Counted { .. }
             | Command::KeyChecked { .. }
             | Command::KeyReplaced

@@ -50,9 +50,8 @@ fn foreign_ids_are_deleted_on_an_operator_s_word_alone() {
     desk.want_listing(false);
     desk.page(tokens);
     let deletions = |desk: &Desk| {
-        let of = |effect| match effect {
-            Effect::DeleteForeign { tokens } => Some(tokens),
-            _ => None,
+        let of = |effect| {
+            if let Effect::DeleteForeign { tokens } = effect { Some(tokens) } else { None }
         };
         desk.effects().into_iter().find_map(of)
     };
