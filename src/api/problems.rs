@@ -142,8 +142,8 @@ fn stock(status: &Status, tell: &mut impl FnMut(&str, String, Option<Timestamp>)
     }
     if status.foreign > 0 {
         let summary = format!(
-            "ARGOS counts {} tokens that are not of this ledger: somebody else fills the project; \
-             they are never touched.",
+            "ARGOS counts {} tokens that are not of this ledger: somebody else fills the project \
+             (argospool reconcile --dry-run shows how they begin); they are deleted on your word alone.",
             status.foreign
         );
         tell("FOREIGN_TOKENS", summary, status.count.map(|count| count.at));
