@@ -174,7 +174,7 @@ enum Phase {
 
 impl Handle {
     /// Watches from now on, beginning with the leases that are open; or, from a position, with all
-    /// that changed after it. Refused with [`Reason::ResumeTooOld`] where that is not known any more.
+    /// that changed after it. Refused with `RESUME_TOO_OLD` where that is not known any more.
     pub async fn watch(&self, from: Option<Position>) -> Result<Watcher, Rejection> {
         let bulletins = self.audience.listen()?;
         if let Some(from) = from {
