@@ -180,6 +180,19 @@ impl Pool {
         self.policy.unused_age_max.is_none_or(|age| now.plus(ttl) <= token.minted.plus(age))
     }
 
+    /// L3: what an earlier request with this id closed.
+    pub(super) fn closed_before(
+        &self,
+        request: Option<Request>,
+        lines: &[ClosedLease],
+        now: Timestamp,
+    ) -> Result<Option<Verdict>, Refusal> {
+        let Some(request) = request else { return Ok(None) };
+        let known = self.known(request, lines, now)?;
+        let past = |at| Verdict { events: Vec::new(), reply: Reply::Past(at) };
+        Ok(known.map(past))
+    }
+
     pub(super) fn release(
         &self,
         sequence: Sequence,
@@ -188,10 +201,8 @@ impl Pool {
         lines: &[ClosedLease],
         now: Timestamp,
     ) -> Result<Verdict, Refusal> {
-        if let Some(request) = request
-            && let Some(known) = self.known(request, lines, now)?
-        {
-            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
+        if let Some(before) = self.closed_before(request, lines, now)? {
+            return Ok(before);
         }
         let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
         let Holder::Caller { grant, .. } = &lease.holder else { return Err(Refusal::NotOpen) };

@@ -21,19 +21,14 @@ impl Pool {
         lines: &[ClosedLease],
         now: Timestamp,
     ) -> Result<Verdict, Refusal> {
-        if let Some(request) = request
-            && let Some(known) = self.known(request, lines, now)?
-        {
-            return Ok(Verdict { events: Vec::new(), reply: Reply::Past(known) });
+        if let Some(before) = self.closed_before(request, lines, now)? {
+            return Ok(before);
         }
         let (_, lease) = self.lease(sequence).ok_or(Refusal::NotOpen)?;
         if !held_by(lease, owner) {
             return Err(Refusal::NotOpen);
         }
-        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Revoked, now)
-        else {
-            unreachable!("a revoked lease closes")
-        };
+        let (mut line, doom) = self.revoked(sequence, lease, Ending::Revoked, now);
         line.closer = request;
         let reply = Reply::Closed(Box::new(line.clone()));
         Ok(Verdict { events: vec![Event::Closed { line, doom }], reply })
@@ -41,14 +36,19 @@ impl Pool {
 
     pub(super) fn revoke_all(&self, sequences: &[Sequence], now: Timestamp) -> Vec<Event> {
         let open = sequences.iter().filter_map(|sequence| Some((sequence, self.lease(*sequence)?)));
-        open.map(|(sequence, (_, lease))| self.revoked(*sequence, lease, Ending::Revoked, now))
-            .collect()
+        let revoked = open.map(|(at, (_, lease))| self.revoked(*at, lease, Ending::Revoked, now));
+        revoked.map(|(line, doom)| Event::Closed { line, doom }).collect()
     }
 
-    fn revoked(&self, sequence: Sequence, lease: &Lease, ending: Ending, now: Timestamp) -> Event {
+    fn revoked(
+        &self,
+        sequence: Sequence,
+        lease: &Lease,
+        ending: Ending,
+        now: Timestamp,
+    ) -> (ClosedLease, Doom) {
         let doom = self.doom_of_lease(lease, self.policy.revoked_grace, now);
-        let line = closed(sequence, lease, ending, now);
-        Event::Closed { line, doom: Doom { urgent: true, ..doom } }
+        (closed(sequence, lease, ending, now), Doom { urgent: true, ..doom })
     }
 
     pub(super) fn hasten(&self, sequence: Sequence, now: Timestamp) -> Vec<Event> {
@@ -92,10 +92,7 @@ impl Pool {
         let mut next = self.lease_of(token, &query, grant, ttl, now);
         next.replaces = Some(sequence);
         let next = Arc::new(next);
-        let Event::Closed { mut line, doom } = self.revoked(sequence, lease, Ending::Replaced, now)
-        else {
-            unreachable!("a replaced lease closes")
-        };
+        let (mut line, doom) = self.revoked(sequence, lease, Ending::Replaced, now);
         line.replaced_by = Some(token.sequence);
         let granted = Granted::Open {
             sequence: token.sequence,
