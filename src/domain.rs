@@ -7,6 +7,7 @@
 
 pub mod demand;
 pub mod entropy;
+pub mod envelope;
 pub mod fault;
 pub mod ids;
 pub mod invariant;

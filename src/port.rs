@@ -22,6 +22,9 @@ use crate::domain::{
 /// Work under way. Boxed, so that the engine is compiled once and not once per store.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Something that may be replaced while the daemon runs, such as a key: asked for each time it is used.
+pub type Current<T> = Arc<dyn Fn() -> Arc<T> + Send + Sync>;
+
 /// Where a project's records become durable. One conformance suite for all implementations.
 pub trait Ledger: Send {
     /// Opens, or opens again, and gives back everything that was committed. Raises the epoch, so

@@ -35,7 +35,19 @@ const LAW: &[(&str, &[&str])] = &[
 const COMPOSERS: &[&str] = &["app", "lib", "main"];
 
 /// Of all the crates in Cargo.toml, the pure core may name only these, and of `std` none of those.
-const PURE_CRATES: &[&str] = &["aes", "hmac", "percent_encoding", "sha2", "thiserror", "zeroize"];
+const PURE_CRATES: &[&str] = &[
+    "aes",
+    "aes_gcm",
+    "data_encoding",
+    "ecb",
+    "hmac",
+    "jiff",
+    "percent_encoding",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "zeroize",
+];
 const IMPURE_STD: &[&str] = &["env", "fs", "io", "net", "os", "process", "thread"];
 
 const LINES_MAX: usize = 500;
