@@ -25,7 +25,7 @@ mod watch;
 
 pub use auth::{Access, CallerAccess, InvalidAccess, Proof};
 pub use server::{Parts, Server, SocketError, bind_unix};
-pub use validate::ProjectRules;
+pub use validate::{Links, ProjectRules};
 
 /// What `proto/` turns into: messages, servers and clients.
 pub mod proto {

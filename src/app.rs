@@ -122,6 +122,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         pools: &pools,
         metrics: &metrics,
         clock: &world.clock,
+        entropy: world.entropy,
     };
     edges.start(listeners, &mut roster).map_err(Failure::Access)?;
 

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         fault::Reason,
         ids::{Owner, Sequence},
+        pool::Replacement,
     },
     engine::{LeaseView, Rejection, Which},
 };
@@ -75,7 +76,8 @@ pub(super) async fn replace(
         wish.duration(ttl_asked);
         visit.asker().request(id, &wish)
     });
-    let answer = visit.handle.replace(sequence, owner(visit), repeatable, ttl, wait).await;
+    let replacement = Replacement { ttl, blank: visit.rules.links.blank() };
+    let answer = visit.handle.replace(sequence, owner(visit), repeatable, replacement, wait).await;
     let (next, replaced) = match answer {
         Ok(both) => both,
         Err(rejection) if rejection.reason == Reason::LeaseReplaced => {

@@ -14,15 +14,17 @@ use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Access, Parts, ProjectRules, Server};
+use super::{Access, Links, Parts, ProjectRules, Server};
 use crate::{
     domain::{
         entropy::Entropy,
+        envelope::{Cipher, Keyring},
         ids::{ProjectName, SubmissionId, TokenId, TokenPrefix},
-        liveform::Form,
+        liveform::{Asked, Form, Mode, Pipeline, Rules},
         paging::{Cursor, Days},
         pool::{Policy, ReconcilePolicy},
         refill,
+        secret::Secret,
         submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
     },
@@ -90,7 +92,7 @@ impl Stand {
             let parts = engine::Parts {
                 project: project.clone(),
                 pid: format!("pid_{project}"),
-                policy: policy(project),
+                policy: policy(),
                 settings: Settings {
                     waiting_max: 16,
                     free_space_min: 0,
@@ -137,7 +139,11 @@ impl Stand {
     }
 
     pub(crate) fn server(&self, access: Access) -> Server {
-        let rules = self.names.iter().map(|name| (name.clone(), rules())).collect();
+        self.server_of(access, &rules())
+    }
+
+    fn server_of(&self, access: Access, rules: &ProjectRules) -> Server {
+        let rules = self.names.iter().map(|name| (name.clone(), rules.clone())).collect();
         Server::new(Parts {
             pools: self.pools.clone(),
             access,
@@ -152,7 +158,16 @@ impl Stand {
 
     /// Serves on a port of its own.
     pub(crate) async fn serve(&self, access: Access) -> Channel {
-        let server = self.server(access);
+        self.serve_by(self.server(access)).await
+    }
+
+    /// The same, with links of another kind.
+    pub(crate) async fn serve_links(&self, links: Links) -> Channel {
+        let rules = ProjectRules { links, ..rules() };
+        self.serve_by(self.server_of(Access::default(), &rules)).await
+    }
+
+    async fn serve_by(&self, server: Server) -> Channel {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let stop = self.stop.clone();
@@ -186,14 +201,34 @@ pub(crate) fn rules() -> ProjectRules {
         ttl_max: Duration::from_secs(86_400),
         wait_default: Duration::ZERO,
         wait_max: Duration::from_secs(30),
-        url_max_bytes: 2_048,
+        links: links("default"),
     }
 }
 
-fn policy(project: &ProjectName) -> Policy {
+/// Links that are open, and sealed where they must be.
+pub(crate) fn links(project: &str) -> Links {
+    let keyring = Keyring::new(Cipher::Ecb, &Secret::new("test-api-key-0001".to_owned()), []);
+    let pid = format!("pid_{project}");
+    let form = Arc::new(Form::new("https://form.example.com", &pid, Mode::Mixed, keyring));
+    Links {
+        rules: Arc::new(Rules {
+            mode: Mode::Mixed,
+            pipeline: Pipeline::IdDocument,
+            extra_countries: Vec::new(),
+            extra_id_types: Vec::new(),
+            defaults: Asked::default(),
+            templates: BTreeMap::new(),
+        }),
+        form: Arc::new(move || form.clone()),
+        url_max_bytes: 2_048,
+        entropy: || Box::new(Counter(1)),
+        clock: Arc::new(StandClock::default()),
+    }
+}
+
+fn policy() -> Policy {
     Policy {
         refill: refill::Policy::try_new(STOCK, 5, 10, 2).unwrap(),
-        form: Form::new("https://form.example.com", &format!("pid_{project}")),
         prefix: TokenPrefix::parse("ap-").unwrap(),
         cap: 1_000,
         reserve: 100,

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod leases;
+mod links;
 mod revocations;
 mod server;
 mod watches;

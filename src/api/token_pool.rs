@@ -4,7 +4,7 @@
 //! decided in a handler, so a call that is cut off loses no more than its answer: the engine either
 //! never saw it, or keeps what it decided for the next one under the same request id (L3).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
@@ -19,7 +19,7 @@ use super::{
     watch,
 };
 use crate::{
-    domain::fault::Reason,
+    domain::{fault::Reason, pool::Wanted},
     engine::{LeaseView, Rejection, Which},
 };
 
@@ -129,11 +129,10 @@ async fn create(
     request: proto::CreateLeaseRequest,
 ) -> Result<Vec<LeaseView>, Failure> {
     let mut faults = Faults::default();
+    let mut unwritten = Faults::default();
     let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
-    let wanted = visit.asker().wish(request, "", &mut faults);
-    faults.check()?;
-    visit.caller.spend(1)?;
-    Ok(visit.handle.lease(vec![wanted], wait).await?)
+    let wanted = visit.asker().wish(request, "", &mut faults, &mut unwritten);
+    lease(visit, vec![wanted], wait, faults, unwritten).await
 }
 
 async fn create_batch(
@@ -141,6 +140,7 @@ async fn create_batch(
     request: proto::BatchCreateLeasesRequest,
 ) -> Result<Vec<LeaseView>, Failure> {
     let mut faults = Faults::default();
+    let mut unwritten = Faults::default();
     let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
     validate::batch_size(request.requests.len(), &mut faults);
     let project = visit.handle.project().as_str();
@@ -154,7 +154,7 @@ async fn create_batch(
         if !inner.project.is_empty() && inner.project != project {
             faults.add(format!("{at}project"), "must be empty or the project of the batch");
         }
-        let wish = visit.asker().wish(inner, &at, &mut faults);
+        let wish = visit.asker().wish(inner, &at, &mut faults, &mut unwritten);
         if let Some(request) = wish.grant.request
             && !seen.insert(request.id)
         {
@@ -162,9 +162,32 @@ async fn create_batch(
         }
         wanted.push(wish);
     }
-    faults.check()?;
+    lease(visit, wanted, wait, faults, unwritten).await
+}
+
+/// Leases, if nothing is at fault. Whose link cannot be written is asked for all the same where a
+/// request is named, because it may be a repeat; if it is none, it is the link that is at fault.
+async fn lease(
+    visit: &Visit<'_>,
+    wanted: Vec<Wanted>,
+    wait: Duration,
+    mut faults: Faults,
+    unwritten: Faults,
+) -> Result<Vec<LeaseView>, Failure> {
+    let repeatable = |wish: &Wanted| wish.draft.is_some() || wish.grant.request.is_some();
+    if !faults.is_empty() || !wanted.iter().all(repeatable) {
+        faults.append(unwritten);
+        faults.check()?;
+        return Ok(Vec::new());
+    }
     visit.caller.spend(u32::try_from(wanted.len()).unwrap_or(u32::MAX))?;
-    Ok(visit.handle.lease(wanted, wait).await?)
+    match visit.handle.lease(wanted, wait).await {
+        Err(rejection) if rejection.reason == Reason::InvalidRequest && !unwritten.is_empty() => {
+            unwritten.check()?;
+            Err(rejection.into())
+        }
+        leases => Ok(leases?),
+    }
 }
 
 /// Answers that create leases show what they created, and so do their replays: the request id of one

@@ -1,5 +1,7 @@
 //! Whether a request is well formed. Every field at fault is named, and no value is repeated.
 
+mod link;
+
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
@@ -12,7 +14,7 @@ use crate::{
             BATCH_MAX, LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, PAGE_DEFAULT, PAGE_MAX,
             SEALED_SYMBOLS,
         },
-        liveform::{Params, Query, Violation},
+        liveform::Violation,
         pool::Wanted,
         seal::{Position, Seal},
         time::Timestamp,
@@ -22,15 +24,17 @@ use crate::{
 };
 
 /// What a project lets callers ask for. Values were checked when the configuration was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ProjectRules {
     pub ttl_default: Duration,
     pub ttl_min: Duration,
     pub ttl_max: Duration,
     pub wait_default: Duration,
     pub wait_max: Duration,
-    pub url_max_bytes: usize,
+    pub links: Links,
 }
+
+pub use self::link::Links;
 
 /// The answer needs some time on its way: so much of the caller's own deadline is not waited for.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
@@ -44,6 +48,14 @@ pub(super) struct Faults(Vec<Violation>);
 impl Faults {
     pub(super) fn add(&mut self, field: impl Into<String>, rule: impl Into<String>) {
         self.0.push(Violation { field: field.into(), rule: rule.into() });
+    }
+
+    pub(super) fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The request is well formed, or it ends here.
@@ -61,19 +73,20 @@ pub(super) struct Asker<'a> {
 
 impl Asker<'_> {
     /// One wish. `at` leads to it inside a batch, such as `requests[3].`; what it returns stands only
-    /// if no fault was added.
+    /// if no fault was added. What is wrong with its link goes to `unwritten`, because a repeat is
+    /// answered all the same: the configuration may have changed since (L3).
     pub(super) fn wish(
         &self,
         request: proto::CreateLeaseRequest,
         at: &str,
         faults: &mut Faults,
+        unwritten: &mut Faults,
     ) -> Wanted {
         let id = request_id(&request.request_id, &format!("{at}request_id"), faults);
         let ttl_asked = duration(request.ttl, &format!("{at}ttl"), faults);
         let ttl = ttl(ttl_asked, self.rules, at, faults);
-        let params = request.params.unwrap_or_default();
-        let query = self.query(&params, at, faults);
         let labels = labels(request.labels, at, faults);
+        let params = request.params.unwrap_or_default();
         let mut wish = Wish::new("CreateLease");
         wish.duration(ttl_asked);
         for value in
@@ -85,44 +98,26 @@ impl Asker<'_> {
             wish.text(key);
             wish.text(value);
         }
+        link::tell(&mut wish, &params, &request.template);
+        let token_bytes = self.handle.policy().prefix.as_str().len() + SEALED_SYMBOLS;
+        let drafted = self.rules.links.draft(params, &request.template, token_bytes);
+        let draft = drafted.map_err(|violations| {
+            for Violation { field, rule } in violations {
+                unwritten.add(format!("{at}{field}"), rule);
+            }
+        });
         let request = id.map(|id| self.request(id, &wish));
-        Wanted { grant: Grant { owner: self.owner.clone(), request, labels }, ttl, query }
+        Wanted {
+            grant: Grant { owner: self.owner.clone(), request, labels },
+            ttl,
+            draft: draft.ok(),
+        }
     }
 
     /// A request that can be repeated (L3).
     pub(super) fn request(&self, id: RequestId, wish: &Wish) -> Request {
         let seal = self.handle.seal();
         Request { id, key: seal.request_key(self.owner, id), digest: seal.digest(&wish.0) }
-    }
-
-    fn query(&self, params: &proto::LiveformParams, at: &str, faults: &mut Faults) -> Query {
-        let params = Params {
-            email: &params.email,
-            userid: &params.userid,
-            cf1: &params.cf1,
-            cf2: &params.cf2,
-            cf3: &params.cf3,
-            lang: &params.lang,
-        };
-        match Query::build(&params) {
-            Ok(query) => {
-                let policy = self.handle.policy();
-                let token_bytes = policy.prefix.as_str().len() + SEALED_SYMBOLS;
-                let length = policy.form.length(token_bytes, &query);
-                let most = self.rules.url_max_bytes;
-                if length > most {
-                    let rule = format!("the URL would have {length} bytes and may have {most}");
-                    faults.add(format!("{at}params"), rule);
-                }
-                query
-            }
-            Err(violations) => {
-                for Violation { field, rule } in violations {
-                    faults.add(format!("{at}params.{field}"), rule);
-                }
-                Query::default()
-            }
-        }
     }
 }
 
@@ -139,8 +134,17 @@ impl Wish {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// No text is so long: what follows is of another kind.
+    fn divide(&mut self) {
+        self.number(u64::MAX);
     }
 
     pub(super) fn number(&mut self, number: u64) {

@@ -8,6 +8,11 @@ use super::{addresses::Listeners, policy::Project};
 use crate::{
     api::{self, Access, CallerAccess, Proof},
     config::{CallerProof, Network, Role, Settings},
+    domain::{
+        entropy::Entropy,
+        envelope::{Cipher, Keyring},
+        liveform::{Asked, Form, Mode, Pipeline, Rules},
+    },
     engine::Pools,
     http::{self, Allow, Probes, ReceiverParts},
     jobs::{self, Schedule},
@@ -22,6 +27,7 @@ pub(super) struct Edges<'a> {
     pub pools: &'a Arc<Pools>,
     pub metrics: &'a Arc<Metrics>,
     pub clock: &'a Arc<dyn Clock>,
+    pub entropy: fn() -> Box<dyn Entropy>,
 }
 
 impl Edges<'_> {
@@ -103,7 +109,7 @@ impl Edges<'_> {
                 ttl_max: lease.ttl_max,
                 wait_default: lease.wait_default,
                 wait_max: lease.wait_max,
-                url_max_bytes: project.settings.liveform.url_max_bytes as usize,
+                links: self.links(project),
             };
             (project.name.clone(), rules)
         });
@@ -116,6 +122,28 @@ impl Edges<'_> {
             started: self.clock.now(),
             reflection: self.settings.grpc.reflection,
         })
+    }
+
+    fn links(&self, project: &Project) -> api::Links {
+        let liveform = &project.settings.liveform;
+        let keyring = Keyring::new(Cipher::Ecb, &project.settings.api_key.secret, []);
+        let form = Form::new(&liveform.base_url, &project.settings.pid, Mode::Mixed, keyring)
+            .marked_by(liveform.correlation_field.parameter());
+        let form = Arc::new(form);
+        api::Links {
+            rules: Arc::new(Rules {
+                mode: Mode::Mixed,
+                pipeline: Pipeline::IdDocument,
+                extra_countries: Vec::new(),
+                extra_id_types: Vec::new(),
+                defaults: Asked::default(),
+                templates: BTreeMap::new(),
+            }),
+            form: Arc::new(move || form.clone()),
+            url_max_bytes: liveform.url_max_bytes as usize,
+            entropy: self.entropy,
+            clock: self.clock.clone(),
+        }
     }
 
     fn webhooks(&self) -> Router {

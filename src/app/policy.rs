@@ -5,7 +5,6 @@ use crate::{
     config,
     domain::{
         ids::{Malformed, ProjectName, TokenPrefix},
-        liveform::Form,
         pool::{Policy, ReconcilePolicy},
         refill,
     },
@@ -52,8 +51,6 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
     let prefix = TokenPrefix::parse(&project.tokens.prefix);
     Ok(Policy {
         refill: refill.map_err(|error| unfit(error.to_string()))?,
-        form: Form::new(&project.liveform.base_url, &project.pid)
-            .marked_by(project.liveform.correlation_field.parameter()),
         prefix: prefix.map_err(|error| unfit(error.to_string()))?,
         cap: project.argos.cap_tokens,
         reserve: project.argos.reserve_tokens,

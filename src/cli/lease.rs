@@ -154,8 +154,10 @@ impl LeaseArgs {
                 cf2: text(&self.cf2),
                 cf3: text(&self.cf3),
                 lang: text(&self.lang),
+                ..LiveformParams::default()
             }),
             labels: self.labels.iter().cloned().collect(),
+            template: String::new(),
         }
     }
 }

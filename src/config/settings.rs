@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{network::Network, secrets::ApiKeySource};
-use crate::domain::secret::Secret;
+use crate::domain::{liveform::Parameter, secret::Secret};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -222,12 +222,12 @@ pub enum CorrelationField {
 }
 
 impl CorrelationField {
-    pub const fn parameter(self) -> Option<&'static str> {
+    pub const fn parameter(self) -> Option<Parameter> {
         match self {
-            Self::Userid => Some("userid"),
-            Self::Cf1 => Some("cf1"),
-            Self::Cf2 => Some("cf2"),
-            Self::Cf3 => Some("cf3"),
+            Self::Userid => Some(Parameter::Userid),
+            Self::Cf1 => Some(Parameter::Cf1),
+            Self::Cf2 => Some(Parameter::Cf2),
+            Self::Cf3 => Some(Parameter::Cf3),
             Self::None => None,
         }
     }

@@ -11,6 +11,12 @@ use super::limits::{
 #[error("{0}")]
 pub struct Malformed(&'static str);
 
+impl Malformed {
+    pub(super) const fn new(expected: &'static str) -> Self {
+        Self(expected)
+    }
+}
+
 /// The number a token gets when it is minted: the key of its record, of its lease and of its line
 /// of history. Tokens are leased in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

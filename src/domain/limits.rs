@@ -48,6 +48,10 @@ pub const OWNER_BYTES_MAX: usize = 64;
 /// Bytes of a URL, whatever the configuration says: what a QR code can carry.
 pub const URL_BYTES_CEILING: usize = 2_953;
 
+/// Bytes of a URL and of what is kept beside it to make it anew. It bounds links with an envelope, of
+/// which a record keeps the content as well.
+pub const LINK_BYTES_MAX: usize = 4_096;
+
 /// How often an order is repeated, and for how long, before it is given up whole (B3).
 pub const ORDER_ATTEMPTS_MAX: u32 = 8;
 pub const ORDER_AGE_MAX: Duration = Duration::from_secs(600);
@@ -75,5 +79,6 @@ const _: () = {
     // One batch of leases, and one order, fit a group of their own.
     assert!(BATCH_MAX <= SWEEP_MAX && TOKENS_PER_CALL_MAX as usize <= SWEEP_MAX);
     assert!(PAGE_DEFAULT <= PAGE_MAX);
+    assert!(URL_BYTES_CEILING <= LINK_BYTES_MAX);
     assert!(COMMIT_TIMEOUT.as_secs() < COMMIT_STUCK.as_secs());
 };

@@ -1,13 +1,32 @@
-//! The URL a caller receives (contract 4).
+//! The URL a caller receives (contract 4): what it may say, and how it says it.
 //!
-//! It has two parts: a head that is the project's, and a query that is the caller's. The token stands
-//! between them, so that leasing is one concatenation.
+//! [`Rules`] hold what a caller asks against what ARGOS accepts, and leave [`Params`]; a [`Form`] writes
+//! them into a link, in the open or inside of `encrypted`, each parameter in one of the two places
+//! and never in both.
+
+mod asked;
+mod countries;
+mod parameter;
+mod params;
+mod rules;
+mod shape;
+
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use asked::{Asked, Value};
+pub use parameter::{Kind, Parameter, Pipeline, Secrecy};
+pub use params::Params;
+pub use rules::Rules;
+
+use self::params::{Name, Said, Until};
 use super::{
+    entropy::Entropy,
+    envelope::{Cipher, Encoding, Gcm, Keyring, Nonce},
     ids::TokenId,
-    limits::{MARK_BYTES, PARAM_BYTES_MAX},
+    limits::MARK_BYTES,
+    time::Timestamp,
 };
 
 /// What JavaScript's `encodeURIComponent` leaves alone, as ARGOS's own samples use it.
@@ -22,98 +41,15 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// The part of every URL that belongs to the project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    head: String,
-    /// The parameter that carries a mark of ours when the caller leaves it empty.
-    mark_field: Option<&'static str>,
-}
-
-/// Parameters that may carry a mark.
-pub const MARK_FIELDS: [&str; 4] = ["userid", "cf1", "cf2", "cf3"];
-
-impl Form {
-    /// `base_url` without query, such as `https://form.argosidentity.com`.
-    pub fn new(base_url: &str, pid: &str) -> Self {
-        let base_url = base_url.trim_end_matches('/');
-        let head = format!("{base_url}?pid={}&token=", utf8_percent_encode(pid, COMPONENT));
-        Self { head, mark_field: None }
-    }
-
-    /// The same, with marks in one of [`MARK_FIELDS`].
-    #[must_use]
-    pub fn marked_by(mut self, field: Option<&'static str>) -> Self {
-        self.mark_field = field;
-        self
-    }
-
-    /// The whole URL, and whether it carries the mark. Neither a token id nor a mark needs encoding
-    /// (U1).
-    pub fn url(
-        &self,
-        token: &TokenId,
-        query: &Query,
-        mark: impl FnOnce() -> String,
-    ) -> (Box<str>, bool) {
-        let mut url = String::with_capacity(self.length(token.expose().len(), query));
-        url.push_str(&self.head);
-        url.push_str(token.expose());
-        url.push_str(&query.0);
-        let field = self.free_field(query);
-        if let Some(field) = field {
-            url.push_str(&parameter(field));
-            url.push_str(&mark());
-        }
-        (url.into(), field.is_some())
-    }
-
-    /// The caller's part of a URL that was made for this token, with this mark.
-    pub fn query_of(url: &str, token: &TokenId, mark: Option<&str>) -> Query {
-        let tail = url.split_once(token.expose()).map_or("", |(_, tail)| tail);
-        let marked = mark.and_then(|mark| {
-            let own = |field: &&str| tail.strip_suffix(mark)?.strip_suffix(&parameter(field));
-            MARK_FIELDS.iter().find_map(own)
-        });
-        Query(marked.unwrap_or(tail).to_owned())
-    }
-
-    /// Bytes of a URL with a token of this length.
-    pub fn length(&self, token_bytes: usize, query: &Query) -> usize {
-        let mark = self.free_field(query).map_or(0, |field| parameter(field).len() + MARK_BYTES);
-        self.head.len() + token_bytes + query.0.len() + mark
-    }
-
-    fn free_field(&self, query: &Query) -> Option<&'static str> {
-        self.mark_field.filter(|field| !query.0.contains(&parameter(field)))
-    }
-}
-
-fn parameter(field: &str) -> String {
-    format!("&{field}=")
-}
-
-/// The caller's part of a URL: checked, percent-encoded, in a fixed order. Empty for a caller who
-/// said nothing.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Query(String);
-
-/// Parameters are personal: they are not printed.
-impl std::fmt::Debug for Query {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Query(…)")
-    }
-}
-
-/// What the Liveform is told about a person. Empty means not given.
-#[derive(Clone, Copy, Default)]
-pub struct Params<'a> {
-    pub email: &'a str,
-    pub userid: &'a str,
-    pub cf1: &'a str,
-    pub cf2: &'a str,
-    pub cf3: &'a str,
-    pub lang: &'a str,
+/// How much of a link is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing: what must be is refused.
+    Plain,
+    /// What must be, and what is passed on unchecked.
+    Mixed,
+    /// Everything but `pid` and `lang`, the token too: ARGOS's encryption-only mode.
+    Sealed,
 }
 
 /// A field that breaks a rule. The value, which may be personal, is not repeated.
@@ -123,146 +59,261 @@ pub struct Violation {
     pub rule: String,
 }
 
-impl Query {
-    /// Checks every parameter, and names all that are at fault.
-    pub fn build(params: &Params<'_>) -> Result<Self, Vec<Violation>> {
-        let fields = [
-            ("email", params.email),
-            ("userid", params.userid),
-            ("cf1", params.cf1),
-            ("cf2", params.cf2),
-            ("cf3", params.cf3),
-            ("lang", params.lang),
-        ];
-        let mut query = String::new();
-        let mut violations = Vec::new();
-        for (field, value) in fields {
-            if value.is_empty() {
-                continue;
-            }
-            if let Some(rule) = broken_rule(field, value) {
-                violations.push(Violation { field: field.to_owned(), rule });
-                continue;
-            }
-            query.push('&');
-            query.push_str(field);
-            query.push('=');
-            query.extend(utf8_percent_encode(value, COMPONENT));
+/// How the links of a project are written.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Up to and with the pid.
+    head: String,
+    mode: Mode,
+    keyring: Keyring,
+    /// The parameter that carries a mark of ours when the caller leaves it empty.
+    mark: Option<Parameter>,
+    until_deadline: bool,
+}
+
+/// A link in the making: everything of it but token, deadline and mark.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub form: Arc<Form>,
+    pub params: Params,
+    /// From [`Form::nonce`], and for one link.
+    pub nonce: Nonce,
+}
+
+/// What a link is made for.
+#[derive(Clone, Copy)]
+pub struct Occasion<'a> {
+    pub token: &'a TokenId,
+    pub issued: Timestamp,
+    pub deadline: Timestamp,
+}
+
+impl Form {
+    /// `base_url` without query, such as `https://form.argosidentity.com`.
+    pub fn new(base_url: &str, pid: &str, mode: Mode, keyring: Keyring) -> Self {
+        let base_url = base_url.trim_end_matches('/');
+        let head = format!("{base_url}?pid={}", utf8_percent_encode(pid, COMPONENT));
+        Self { head, mode, keyring, mark: None, until_deadline: false }
+    }
+
+    /// The same, with marks in one of [`Parameter::MARKABLE`].
+    #[must_use]
+    pub fn marked_by(mut self, parameter: Option<Parameter>) -> Self {
+        self.mark = parameter;
+        self
+    }
+
+    /// The same, with the deadline of the lease in every link that says no other last start.
+    #[must_use]
+    pub fn until_deadline(mut self, always: bool) -> Self {
+        self.until_deadline = always;
+        self
+    }
+
+    /// Randomness for the next link.
+    pub fn nonce(&self, entropy: &mut dyn Entropy) -> Nonce {
+        self.keyring.cipher().nonce(entropy)
+    }
+
+    /// The parameters inside an envelope that this form sealed, as JSON.
+    pub fn open(&self, sealed: &str) -> Option<String> {
+        let read = |plain: &[u8]| {
+            let text = std::str::from_utf8(plain).ok()?;
+            serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
+            Some(text.to_owned())
+        };
+        self.keyring.open(sealed, &[], read).map(|opened| opened.content)
+    }
+
+    /// The most bytes of a URL that says this, with a token of this length. What of an envelope must
+    /// be percent-encoded is chance: it is counted as in all but one of a billion links.
+    fn length(&self, params: &Params, token_bytes: usize) -> usize {
+        let (token, mark) = ("-".repeat(token_bytes), "-".repeat(MARK_BYTES));
+        let until = Timestamp::ZERO;
+        let parts = self.parts(params, &token, (until, until), || mark);
+        let sealed = if parts.sealed.is_empty() {
+            0
+        } else {
+            "&encrypted=".len() + escaped_length(self.keyring.cipher(), parts.sealed.len())
+        };
+        self.head.len() + parts.open.len() + sealed
+    }
+
+    /// The places of a link, each parameter in one of them.
+    fn parts(
+        &self,
+        params: &Params,
+        token: &str,
+        times: (Timestamp, Timestamp),
+        mark: impl FnOnce() -> String,
+    ) -> Parts {
+        let mut parts = Parts::default();
+        let envelope = self.has_envelope(params);
+        if self.mode == Mode::Sealed {
+            parts.seal("token", token.into());
+        } else {
+            parts.say("token", token);
         }
-        if violations.is_empty() { Ok(Self(query)) } else { Err(violations) }
-    }
-}
-
-fn broken_rule(field: &str, value: &str) -> Option<String> {
-    if value.len() > PARAM_BYTES_MAX {
-        return Some(format!("must have at most {PARAM_BYTES_MAX} bytes"));
-    }
-    if value.chars().any(char::is_control) {
-        return Some("must not contain control characters".to_owned());
-    }
-    match field {
-        "email" if !is_email(value) => Some("must be an e-mail address".to_owned()),
-        "lang" if !is_language(value) => {
-            Some("must be a language code such as \"ko\" or \"pt-BR\"".to_owned())
+        for (name, said) in params.entries() {
+            if self.seals(name, envelope) {
+                parts.seal(name.as_str(), said.sealed(times));
+            } else {
+                parts.say(name.as_str(), &said.open(times));
+            }
         }
-        _ => None,
+        let mark_field = self.mark.filter(|parameter| !params.says(*parameter));
+        if let Some(parameter) = mark_field {
+            parts.marked = true;
+            if self.seals(&Name::Known(parameter), envelope) {
+                parts.seal(parameter.name(), mark().into());
+            } else {
+                parts.say(parameter.name(), &mark());
+            }
+        }
+        if self.until_deadline && !params.says(Parameter::StartValidUntil) {
+            let until = Said::Until(Until::Deadline);
+            parts.seal(Parameter::StartValidUntil.name(), until.sealed(times));
+        }
+        if !parts.sealed.is_empty() {
+            parts.sealed.push('}');
+        }
+        parts
+    }
+
+    /// What of this is said inside of the envelope.
+    fn sealed(&self, params: &Params) -> Params {
+        let envelope = self.has_envelope(params);
+        params.those(|name| self.seals(name, envelope))
+    }
+
+    fn has_envelope(&self, params: &Params) -> bool {
+        self.until_deadline
+            || self.mode == Mode::Sealed
+            || params.entries().any(|(name, _)| self.seals(name, false))
+    }
+
+    fn seals(&self, name: &Name, beside_envelope: bool) -> bool {
+        match name {
+            // Beside an envelope, which is ignored unless they are inside of it.
+            Name::Known(Parameter::Sid | Parameter::Action) => beside_envelope,
+            Name::Known(parameter) => match parameter.secrecy() {
+                Secrecy::Open => false,
+                Secrecy::Either => self.mode == Mode::Sealed,
+                // Also in plain mode: an older lease whose link is made anew may say it.
+                Secrecy::Sealed => true,
+            },
+            Name::Other(_) => self.mode != Mode::Plain,
+        }
     }
 }
 
-fn is_email(value: &str) -> bool {
-    let Some((local, host)) = value.rsplit_once('@') else { return false };
-    !local.is_empty() && !host.is_empty() && !value.contains(char::is_whitespace)
+impl Draft {
+    /// The link (U1), with a mark of ours where the form has a place for it and the caller left that
+    /// empty.
+    pub fn link(&self, occasion: Occasion<'_>, mark: impl FnOnce() -> String) -> Link {
+        let Occasion { token, issued, deadline } = occasion;
+        let form = &*self.form;
+        let parts = form.parts(&self.params, token.expose(), (issued, deadline), mark);
+        let mut url = form.head.clone() + &parts.open;
+        if !parts.sealed.is_empty() {
+            let sealed = form.keyring.seal(parts.sealed.as_bytes(), &self.nonce);
+            url.push_str("&encrypted=");
+            url.extend(utf8_percent_encode(&sealed, COMPONENT));
+        }
+        let sealed = form.sealed(&self.params).to_text();
+        Link { url: url.into(), sealed, marked: parts.marked }
+    }
+
+    /// What the link and what is kept of it take together, at most.
+    pub fn length(&self, token_bytes: usize) -> Length {
+        let url = self.form.length(&self.params, token_bytes);
+        Length { url, kept: url + self.form.sealed(&self.params).to_text().len() }
+    }
 }
 
-fn is_language(value: &str) -> bool {
-    let mut parts = value.split(['-', '_']);
-    let first = parts.next().is_some_and(|part| {
-        (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
-    });
-    let rest = parts.all(|part| {
-        (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    });
-    first && rest
+/// A link, as a caller gets it and as its lease keeps it.
+pub struct Link {
+    pub url: Box<str>,
+    /// What the caller said inside of the envelope, as text: with the URL it tells
+    /// [`Params::of_link`] everything, whatever becomes of the keys.
+    pub sealed: Box<str>,
+    /// It carries the mark.
+    pub marked: bool,
+}
+
+/// Bytes of a link, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    pub url: usize,
+    /// With what is kept beside it.
+    pub kept: usize,
+}
+
+/// A link, without its head and before it is sealed.
+#[derive(Default)]
+struct Parts {
+    /// `&name=value`, percent-encoded.
+    open: String,
+    /// A JSON object, its closing brace last.
+    sealed: String,
+    marked: bool,
+}
+
+impl Parts {
+    fn say(&mut self, name: &str, value: &str) {
+        self.open.push('&');
+        self.open.push_str(name);
+        self.open.push('=');
+        self.open.extend(utf8_percent_encode(value, COMPONENT));
+    }
+
+    fn seal(&mut self, name: &str, value: serde_json::Value) {
+        self.sealed.push(if self.sealed.is_empty() { '{' } else { ',' });
+        self.sealed.push_str(&serde_json::Value::from(name).to_string());
+        self.sealed.push(':');
+        self.sealed.push_str(&value.to_string());
+    }
+}
+
+impl Said {
+    /// As it stands in the query.
+    fn open(&self, times: (Timestamp, Timestamp)) -> String {
+        let value = self.sealed(times);
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    }
+
+    /// As it stands in an envelope, at the time of issue and with the deadline given.
+    fn sealed(&self, (issued, deadline): (Timestamp, Timestamp)) -> serde_json::Value {
+        match self {
+            Self::Text(text) => serde_json::Value::from(&**text),
+            Self::Flag(flag) => serde_json::Value::from(*flag),
+            Self::Texts(texts) => {
+                texts.iter().map(|(name, text)| (name.clone(), text.as_str())).collect()
+            }
+            Self::Until(Until::Time(at)) if *at > issued => utc(*at).into(),
+            Self::Until(Until::Time(_) | Until::Deadline) => utc(deadline).into(),
+        }
+    }
+}
+
+/// In whole seconds, as ARGOS's own sample has it; never later than the moment itself.
+fn utc(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.as_millis() / 1_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// Bytes of a percent-encoded envelope, at most. Of the 64 symbols of base64 two take three bytes.
+fn escaped_length(cipher: Cipher, plain_bytes: usize) -> usize {
+    let symbols = cipher.sealed_length(plain_bytes);
+    match cipher {
+        Cipher::Gcm(Gcm { encoding: Encoding::Hex, .. }) => symbols,
+        Cipher::Ecb | Cipher::Gcm(Gcm { encoding: Encoding::Base64, .. }) => {
+            let expected = symbols / 32;
+            // Six standard deviations, and two symbols of padding.
+            symbols + 2 * (expected + 6 * (expected.isqrt() + 1) + 2)
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token() -> TokenId {
-        TokenId::parse("ap-000000000000000000001").unwrap()
-    }
-
-    #[test]
-    fn a_url_without_parameters_is_what_the_guide_prints() {
-        let form = Form::new("https://form.argosidentity.com/", "pid_abc123");
-        assert_eq!(
-            &*form.url(&token(), &Query::default(), String::new).0,
-            "https://form.argosidentity.com?pid=pid_abc123&token=ap-000000000000000000001"
-        );
-    }
-
-    #[test]
-    fn values_are_encoded_as_encode_uri_component_does_it() {
-        let params = Params {
-            email: "kim+1@example.com",
-            userid: "a/b?c=d&e#f",
-            cf1: "김 선생",
-            cf2: "100%",
-            cf3: "-_.!~*'()",
-            lang: "ko",
-        };
-        let query = Query::build(&params).unwrap();
-        assert_eq!(
-            query.0,
-            "&email=kim%2B1%40example.com&userid=a%2Fb%3Fc%3Dd%26e%23f\
-             &cf1=%EA%B9%80%20%EC%84%A0%EC%83%9D&cf2=100%25&cf3=-_.!~*'()&lang=ko"
-        );
-        let form = Form::new("https://form.argosidentity.com", "p");
-        let (url, _) = form.url(&token(), &query, String::new);
-        assert_eq!(url.len(), form.length(token().expose().len(), &query));
-    }
-
-    #[test]
-    fn a_mark_stands_where_the_caller_said_nothing_and_is_taken_off_again() {
-        let form = Form::new("https://form.argosidentity.com", "p").marked_by(Some("userid"));
-        let mark = "m".repeat(MARK_BYTES);
-        let params = Params { cf1: "1", ..Params::default() };
-        let query = Query::build(&params).unwrap();
-        let (url, marked) = form.url(&token(), &query, || mark.clone());
-        assert!(marked && url.ends_with(&format!("&cf1=1&userid={mark}")));
-        assert_eq!(url.len(), form.length(token().expose().len(), &query));
-        assert_eq!(Form::query_of(&url, &token(), Some(&mark)), query);
-    }
-
-    #[test]
-    fn a_caller_s_own_value_is_never_replaced_by_a_mark() {
-        let form = Form::new("https://form.argosidentity.com", "p").marked_by(Some("userid"));
-        let query = Query::build(&Params { userid: "u1", ..Params::default() }).unwrap();
-        let (url, marked) = form.url(&token(), &query, || unreachable!("no mark is wanted"));
-        assert!(!marked && url.ends_with("&userid=u1"));
-        assert_eq!(Form::query_of(&url, &token(), None), query);
-    }
-
-    #[test]
-    fn every_parameter_at_fault_is_named() {
-        let long = "x".repeat(PARAM_BYTES_MAX + 1);
-        let params = Params {
-            email: "nobody",
-            userid: &long,
-            cf1: "a\nb",
-            lang: "klingon!",
-            ..Params::default()
-        };
-        let violations = Query::build(&params).unwrap_err();
-        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-        assert_eq!(fields, ["email", "userid", "cf1", "lang"]);
-    }
-
-    /// P1.
-    #[test]
-    fn parameters_are_not_printed() {
-        let query = Query::build(&Params { userid: "u-17", ..Params::default() }).unwrap();
-        assert!(!format!("{query:?}").contains("17"));
-    }
-}
+mod tests;

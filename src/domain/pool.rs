@@ -23,7 +23,7 @@ use std::{
 
 pub use census::{Census, Count, KeyCheck};
 pub use changes::Changes;
-pub use command::{Answer, Command, Granted, Heard, Refusal, Reply, Wanted};
+pub use command::{Answer, Command, Granted, Heard, Refusal, Replacement, Reply, Wanted};
 pub use decide::Verdict;
 pub use event::{Event, News};
 pub use open::Restored;
@@ -36,7 +36,6 @@ pub use reconcile::{
 use super::{
     ids::{OrderId, Revision, Sequence, TokenId, TokenPrefix},
     invariant::Breach,
-    liveform::Form,
     order::Order,
     pause::{Activity, Pause},
     recall::Recall,
@@ -50,7 +49,6 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub refill: refill::Policy,
-    pub form: Form,
     pub prefix: TokenPrefix,
     pub cap: u32,
     /// Slots that are never used by us.

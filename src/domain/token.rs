@@ -88,8 +88,9 @@ impl Lease {
 /// Who has an open lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// The URL is kept as it was answered, so that a replay is the same byte for byte (L3).
-    Caller { grant: Grant, url: Box<str> },
+    /// The URL is kept as it was answered, so that a replay is the same byte for byte (L3), and beside
+    /// it what its envelope says ([`super::liveform::Link`]), so that another can take its place.
+    Caller { grant: Grant, url: Box<str>, sealed: Box<str> },
     /// The token may have been shown by somebody who cannot tell us. Nobody owns this lease.
     Presumed,
 }

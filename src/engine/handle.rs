@@ -18,7 +18,10 @@ use crate::{
         ids::{Owner, ProjectName, Sequence, TokenId},
         invariant::Breach,
         pause::Activity,
-        pool::{Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Reply, Wanted},
+        pool::{
+            Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Replacement, Reply,
+            Wanted,
+        },
         seal::{RequestKey, Seal},
         submission::Report,
         token::{ClosedLease, Ending, Lease, Request, Token},
@@ -163,11 +166,11 @@ impl Handle {
         sequence: Sequence,
         owner: Option<Owner>,
         request: Option<Request>,
-        ttl: Duration,
+        replacement: Replacement,
         wait: Duration,
     ) -> Result<(LeaseView, LeaseView), Rejection> {
         let until = (!wait.is_zero()).then(|| Instant::now() + wait);
-        let command = Command::Replace { sequence, owner: owner.clone(), request, ttl };
+        let command = Command::Replace { sequence, owner: owner.clone(), request, replacement };
         let granted = match self.call(command, until).await {
             Ok(Reply::Leases(mut granted)) => granted.pop().ok_or_else(bug)?,
             Ok(Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_)) => {

@@ -454,9 +454,12 @@ fn rejection(refusal: Refusal) -> Rejection {
         Refusal::Paused | Refusal::Halted => {
             rejection.retry_after(std::time::Duration::from_secs(30))
         }
-        Refusal::Empty | Refusal::RequestIdReused | Refusal::LeaseStarted | Refusal::NotOpen => {
-            rejection
-        }
+        Refusal::Empty
+        | Refusal::RequestIdReused
+        | Refusal::LeaseStarted
+        | Refusal::NoDraft
+        | Refusal::LinkTooLong
+        | Refusal::NotOpen => rejection,
     }
 }
 

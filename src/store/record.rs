@@ -89,6 +89,9 @@ pub(super) struct LeaseRecord {
     pub replaces: Option<u64>,
     #[prost(bool, tag = "10")]
     pub correlated: bool,
+    /// What the envelope of its link says.
+    #[prost(string, tag = "11")]
+    pub sealed: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

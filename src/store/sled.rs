@@ -49,8 +49,8 @@ use crate::{
     domain::{
         ids::{ProjectName, Revision, Sequence},
         limits::{
-            LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, OWNER_BYTES_MAX, SUBMISSION_ID_MAX,
-            SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
+            LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, LINK_BYTES_MAX, OWNER_BYTES_MAX,
+            SUBMISSION_ID_MAX, SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX,
         },
         time::Timestamp,
         token::ClosedLease,
@@ -63,7 +63,7 @@ const SEGMENT_BYTES: usize = 8 << 20;
 /// No value of any tree is larger.
 const VALUE_MAX: usize = 120_000;
 /// No token, order or pause is larger.
-const RECORD_MAX: usize = 7_000;
+const RECORD_MAX: usize = 7_480;
 /// No line of history is larger: it has no URL.
 const LINE_MAX: usize = 3_500;
 /// Neighbouring sequences that share a value.
@@ -86,7 +86,7 @@ const LARGEST_TEXTS: usize = OWNER_BYTES_MAX
     + LABELS_MAX * (LABEL_KEY_MAX + LABEL_VALUE_MAX + 8)
     + SUBMISSIONS_MAX * (SUBMISSION_ID_MAX + 40);
 const LARGEST_LINE: usize = LARGEST_TEXTS + 400;
-const LARGEST_TOKEN: usize = LARGEST_LINE + URL_BYTES_CEILING + TOKEN_ID_BYTES_MAX;
+const LARGEST_TOKEN: usize = LARGEST_LINE + LINK_BYTES_MAX + TOKEN_ID_BYTES_MAX;
 
 /// Where a volume lives, and how much it may take.
 #[derive(Clone)]

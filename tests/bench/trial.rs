@@ -232,7 +232,8 @@ fn token(number: u64) -> Token {
         request: Some(request),
         labels: Labels::new(),
     };
-    let holder = Holder::Caller { grant, url: lent(number).url[..140].into() };
+    let url = lent(number).url[..140].into();
+    let holder = Holder::Caller { grant, url, sealed: Box::default() };
     Token {
         sequence: Sequence::new(number),
         id: TokenId::parse(&format!("ap-{number:022}")).unwrap(),

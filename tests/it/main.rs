@@ -3,6 +3,7 @@
 
 mod engine;
 mod ledger;
+mod links;
 mod pool;
 mod process;
 mod simulated_argos;

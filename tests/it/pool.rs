@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use argospool::domain::{
     ids::{OrderId, Owner, RequestId, Sequence, TokenId},
-    liveform::Query,
+    liveform::Draft,
     order::{Attempt, OrderState},
     pool::{Command, Effect, Granted, Heard, Policy, Pool, Refusal, Reply, UnderWay, Wanted},
     seal::{LedgerIdentity, Salt, Seal},
@@ -28,6 +28,8 @@ use argospool::domain::{
     token::{ClosedLease, Doom, Grant, Labels, Lease, Request, Stage},
 };
 
+use crate::links::blank;
+
 use crate::world::policy;
 use records::Records;
 
@@ -35,6 +37,8 @@ pub struct Desk {
     pub pool: Pool,
     pub now: Timestamp,
     pub records: Records,
+    /// What links are drafted on.
+    pub blank: Draft,
     salts: u64,
 }
 
@@ -53,7 +57,7 @@ impl Desk {
         let identity = LedgerIdentity { id: 1, tag: [1; 4], id_key: [2; 16], digest_key: [3; 32] };
         let records = Records::default();
         let pool = Pool::open(policy, Seal::new(&identity), records.restored(now), now);
-        let mut desk = Self { pool, now, records, salts: 0 };
+        let mut desk = Self { pool, now, records, blank: blank(), salts: 0 };
         desk.counted(0, false);
         desk
     }
@@ -147,7 +151,7 @@ impl Desk {
         Wanted {
             grant: Grant { owner, request, labels: Labels::new() },
             ttl: Duration::from_secs(600),
-            query: Query::default(),
+            draft: Some(self.blank.clone()),
         }
     }
 

@@ -17,7 +17,6 @@ use argospool::{
             Owner, ProjectName, RequestId, Revision, Sequence, SubmissionId, TokenId, TokenPrefix,
         },
         limits::TOKENS_PER_CALL_MAX,
-        liveform::{Form, Query},
         paging::{Cursor, Days},
         pool::{Event, Policy, ReconcilePolicy, Wanted},
         refill,
@@ -34,6 +33,8 @@ use argospool::{
     store::memory::Memory,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::links::marked;
 
 /// Wall time that follows tokio's clock: under `start_paused` leases and timers move together.
 pub struct SimClock {
@@ -385,7 +386,6 @@ pub fn report(token: &TokenId, kind: FactKind, at: Timestamp) -> Report {
 pub fn policy(target: u32, low_water: u32) -> Policy {
     Policy {
         refill: refill::Policy::try_new(target, low_water, 500, 4).unwrap(),
-        form: Form::new("https://form.example", "pid_test"),
         prefix: TokenPrefix::parse("ap-").unwrap(),
         cap: 100_000,
         reserve: 0,
@@ -536,6 +536,6 @@ pub fn wish(handle: &Handle, owner: &str, request: Option<u128>) -> Wanted {
     Wanted {
         grant: Grant { owner, request, labels: Labels::new() },
         ttl: Duration::from_secs(600),
-        query: Query::default(),
+        draft: Some(marked()),
     }
 }

@@ -70,6 +70,15 @@ async fn a_request_id_stands_for_one_wish() {
             labels: [("team".to_owned(), "kyd".to_owned())].into(),
             ..wish(SOME_ID)
         },
+        CreateLeaseRequest {
+            params: Some(LiveformParams {
+                age_limit: Some(false),
+                ..wish(SOME_ID).params.unwrap_or_default()
+            }),
+            ..wish(SOME_ID)
+        },
+        // What cannot be written is compared like anything else.
+        CreateLeaseRequest { template: "nobody_knows".to_owned(), ..wish(SOME_ID) },
     ] {
         assert_eq!(refusal(lease(&mut pool, other).await), reused);
     }
@@ -96,7 +105,7 @@ async fn every_field_at_fault_is_named_and_no_value_repeated() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(reason(&status), "INVALID_REQUEST");
     let expected =
-        ["wait", "request_id", "ttl", "params.email", "params.lang", "labels[a]", "labels"];
+        ["wait", "request_id", "ttl", "labels[a]", "labels", "params.email", "params.lang"];
     assert_eq!(fields(&status), expected);
     assert!(!format!("{:?}", status.get_error_details()).contains("cret-"), "{status:?}");
     assert!(!status.message().contains("cret-"));

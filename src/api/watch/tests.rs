@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::{
-    api::stand::Stand,
+    api::stand::{Stand, links},
     domain::{
         ids::Owner,
-        liveform::Query,
         pause::Activity,
         pool::Wanted,
         token::{Grant, Labels},
@@ -31,7 +30,8 @@ async fn begun(stand: &Stand) -> mpsc::Receiver<Message> {
 async fn leased(stand: &Stand) {
     let grant =
         Grant { owner: Owner::parse("uid:1").unwrap(), request: None, labels: Labels::new() };
-    let wanted = Wanted { grant, ttl: Duration::from_secs(600), query: Query::default() };
+    let draft = Some(links("default").blank());
+    let wanted = Wanted { grant, ttl: Duration::from_secs(600), draft };
     stand.handle("default").ring(crate::engine::Bell::Floor);
     stand.handle("default").lease(vec![wanted], BOUND).await.unwrap();
 }

@@ -6,7 +6,7 @@ use crate::domain::{
     fault::Reason,
     ids::{OrderId, Owner, Sequence, SubmissionId, TokenId},
     invariant::Breach,
-    liveform::Query,
+    liveform::Draft,
     order::Attempt,
     paging::Cursor,
     pause::Activity,
@@ -49,7 +49,7 @@ pub enum Command {
         sequence: Sequence,
         owner: Option<Owner>,
         request: Option<Request>,
-        ttl: Duration,
+        replacement: Replacement,
     },
     /// ARGOS told something about a token. `line` is the token's line of history, where it has one.
     Fact {
@@ -173,7 +173,16 @@ pub enum Answer {
 pub struct Wanted {
     pub grant: Grant,
     pub ttl: Duration,
-    pub query: Query,
+    /// `None`: what is asked cannot be written, and only a repeat is answered (L3).
+    pub draft: Option<Draft>,
+}
+
+/// What takes the place of a lease.
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    pub ttl: Duration,
+    /// A draft without parameters: they are those of the lease that is replaced.
+    pub blank: Draft,
 }
 
 /// What a command came to. Held until what it rests on is durable (J1).
@@ -231,6 +240,11 @@ pub enum Refusal {
     Halted,
     #[error("the lease was started")]
     LeaseStarted,
+    #[error("no link can be written that says what is asked")]
+    NoDraft,
+    /// Of a lease that is replaced, when links are written otherwise than they were.
+    #[error("the link would be too long")]
+    LinkTooLong,
     /// Not among the live ones: closed, another's, or never there.
     #[error("no such open lease")]
     NotOpen,
@@ -244,6 +258,7 @@ impl Refusal {
             Self::Paused => Reason::Paused,
             Self::Halted => Reason::Halted,
             Self::LeaseStarted => Reason::LeaseStarted,
+            Self::NoDraft | Self::LinkTooLong => Reason::InvalidRequest,
             Self::NotOpen => Reason::LeaseNotFound,
         }
     }

@@ -58,8 +58,8 @@ impl Pool {
             }
             Command::RevokeAll { sequences } => Ok(Verdict::done(self.revoke_all(sequences, now))),
             Command::Hasten { sequence } => Ok(Verdict::done(self.hasten(*sequence, now))),
-            Command::Replace { sequence, owner, request, ttl } => {
-                self.replace(*sequence, owner.as_ref(), *request, *ttl, lines, now)
+            Command::Replace { sequence, owner, request, replacement } => {
+                self.replace(*sequence, owner.as_ref(), *request, replacement, lines, now)
             }
             Command::Fact { sequence, fact, line } => {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
-    api::stand::Stand,
+    api::stand::{Stand, links},
     domain::{
         ids::{Owner, TokenId},
         pool::Wanted,
@@ -71,7 +71,7 @@ async fn lease(stand: &Stand) -> (TokenId, LeaseView) {
         labels: Labels::default(),
     };
     let ttl = Duration::from_secs(600);
-    let wanted = Wanted { grant, ttl, query: crate::domain::liveform::Query::default() };
+    let wanted = Wanted { grant, ttl, draft: Some(links("default").blank()) };
     let leases = stand.handle("default").lease(vec![wanted], Duration::ZERO).await.unwrap();
     let LeaseView::Open { token, .. } = &leases[0] else { panic!("closed at once") };
     (token.clone(), leases[0].clone())

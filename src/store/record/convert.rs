@@ -9,6 +9,7 @@ use super::{
 };
 use crate::domain::{
     ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
+    liveform::Params,
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
@@ -59,9 +60,11 @@ impl TryFrom<TokenRecord> for Token {
 
 impl From<&Lease> for LeaseRecord {
     fn from(lease: &Lease) -> Self {
-        let (grant, url) = match &lease.holder {
-            Holder::Caller { grant, url } => (Some(grant.into()), url.to_string()),
-            Holder::Presumed => (None, String::new()),
+        let (grant, url, sealed) = match &lease.holder {
+            Holder::Caller { grant, url, sealed } => {
+                (Some(grant.into()), url.to_string(), sealed.to_string())
+            }
+            Holder::Presumed => (None, String::new(), String::new()),
         };
         Self {
             issued: lease.issued.as_millis(),
@@ -74,6 +77,7 @@ impl From<&Lease> for LeaseRecord {
             vanished: lease.vanished.map(Timestamp::as_millis),
             replaces: lease.replaces.map(Sequence::get),
             correlated: lease.correlated,
+            sealed,
         }
     }
 }
@@ -92,11 +96,21 @@ impl TryFrom<LeaseRecord> for Lease {
             replaces: record.replaces.map(sequence).transpose()?,
             correlated: record.correlated,
             holder: match record.grant {
-                Some(grant) => Holder::Caller { grant: grant.try_into()?, url: record.url.into() },
+                Some(grant) => Holder::Caller {
+                    grant: grant.try_into()?,
+                    url: record.url.into(),
+                    sealed: envelope(record.sealed)?,
+                },
                 None => Holder::Presumed,
             },
         })
     }
+}
+
+/// What the envelope of a link says, as far as it can be read again.
+fn envelope(text: String) -> Converted<Box<str>> {
+    Params::from_text(&text).map_err(|_| RecordError::Malformed("envelope of a link"))?;
+    Ok(text.into())
 }
 
 impl From<&Grant> for GrantRecord {

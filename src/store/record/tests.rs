@@ -32,6 +32,7 @@ fn the_bytes_of_the_format_are_these() {
         ("minted", bytes(TokenRecord::from(&token(Stage::Minted { order: order_id(3) })))),
         ("ready", bytes(TokenRecord::from(&token(Stage::Ready { since: at(4) })))),
         ("leased", bytes(TokenRecord::from(&token(Stage::Leased(Arc::new(lease())))))),
+        ("sealed", bytes(TokenRecord::from(&token(Stage::Leased(Arc::new(sealed())))))),
         ("presumed", bytes(TokenRecord::from(&token(Stage::Leased(Arc::new(presumed())))))),
         ("doomed", bytes(TokenRecord::from(&token(Stage::Doomed(doom()))))),
         ("open order", bytes(OrderRecord::from(&order(open())))),
@@ -190,8 +191,10 @@ fn any_submissions() -> impl Strategy<Value = Submissions> {
 fn any_stage() -> impl Strategy<Value = Stage> {
     let holder = prop_oneof![
         Just(Holder::Presumed),
-        (any_grant(), ".{0,100}")
-            .prop_map(|(grant, url)| Holder::Caller { grant, url: url.into() }),
+        (any_grant(), ".{0,100}", ".{1,50}").prop_map(|(grant, url, cf1)| {
+            let sealed = serde_json::json!({ "cf1": cf1 }).to_string().into();
+            Holder::Caller { grant, url: url.into(), sealed }
+        }),
     ];
     let times = (any_time(), any_time(), option::of(any_time()), option::of(any_time()));
     let rest = (option::of(any_sequence()), any::<bool>(), holder);
@@ -308,8 +311,14 @@ fn token(stage: Stage) -> Token {
     }
 }
 
+fn sealed() -> Lease {
+    let (url, sealed) = ("https://form.example/".into(), "{\"ageLimit\":false}".into());
+    Lease { holder: Holder::Caller { grant: grant(), url, sealed }, ..lease() }
+}
+
 fn lease() -> Lease {
-    let holder = Holder::Caller { grant: grant(), url: "https://form.example/".into() };
+    let (url, sealed) = ("https://form.example/".into(), Box::default());
+    let holder = Holder::Caller { grant: grant(), url, sealed };
     Lease {
         issued: at(5),
         deadline: at(6),

@@ -128,8 +128,8 @@ mod tests {
         domain::{
             ids::{Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
             limits::{
-                LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, OWNER_BYTES_MAX, SUBMISSION_ID_MAX,
-                SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX, URL_BYTES_CEILING,
+                LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, LINK_BYTES_MAX, OWNER_BYTES_MAX,
+                SUBMISSION_ID_MAX, SUBMISSIONS_MAX, TOKEN_ID_BYTES_MAX,
             },
             seal::{Digest, RequestKey},
             submission::{Said, Submission, Submissions, Told},
@@ -205,7 +205,8 @@ mod tests {
     }
 
     fn largest_token() -> Token {
-        let url = "u".repeat(URL_BYTES_CEILING).into();
+        let url = "u".repeat(LINK_BYTES_MAX / 2).into();
+        let sealed = "s".repeat(LINK_BYTES_MAX / 2).into();
         Token {
             sequence: Sequence::MAX,
             id: TokenId::parse(&"x".repeat(TOKEN_ID_BYTES_MAX)).unwrap(),
@@ -220,7 +221,7 @@ mod tests {
                 vanished: Some(LATEST),
                 replaces: Some(Sequence::MAX),
                 correlated: true,
-                holder: Holder::Caller { grant: largest_grant(), url },
+                holder: Holder::Caller { grant: largest_grant(), url, sealed },
             })),
         }
     }

@@ -19,8 +19,7 @@ use argospool::{
 use crate::world::{Bench, Sent, policy};
 
 fn asking() -> Policy {
-    let form = policy(500, 100).form.marked_by(Some("userid"));
-    Policy { overdue_after: Some(Duration::from_secs(600)), form, ..policy(500, 100) }
+    Policy { overdue_after: Some(Duration::from_secs(600)), ..policy(500, 100) }
 }
 
 async fn leased(bench: &Bench) -> (Sequence, TokenId) {

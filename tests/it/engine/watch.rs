@@ -6,6 +6,7 @@ use argospool::{
     domain::{
         fault::Reason,
         ids::{Owner, Sequence},
+        pool::Replacement,
         seal::Position,
         submission::FactKind,
         token::{Decision, Ending},
@@ -17,6 +18,7 @@ use argospool::{
 use tokio::time::{Instant, timeout};
 
 use super::NO_WAIT;
+use crate::links::blank;
 use crate::world::{Bench, Scripted, Watched, policy, report, settings, wish};
 
 /// In pool time, which passes at once when nothing happens.
@@ -108,9 +110,9 @@ async fn something(bench: &Bench, faults: &Faults, dice: &mut Dice, tokens: &mut
         0..3 => drop(bench.handle.release(*sequence, owner, None).await),
         3..6 => drop(bench.handle.revoke(*sequence, owner, None).await),
         6..9 => {
-            let ttl = Duration::from_secs(600);
-            if let Ok((next, _)) = bench.handle.replace(*sequence, owner, None, ttl, NO_WAIT).await
-            {
+            let replacement = Replacement { ttl: Duration::from_secs(600), blank: blank() };
+            let replaced = bench.handle.replace(*sequence, owner, None, replacement, NO_WAIT);
+            if let Ok((next, _)) = replaced.await {
                 tokens.push(next);
             }
         }

@@ -6,8 +6,8 @@ use argospool::{
     domain::{
         ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
         limits::{
-            LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, SUBMISSION_ID_MAX, SUBMISSIONS_MAX,
-            URL_BYTES_CEILING,
+            LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, LINK_BYTES_MAX, SUBMISSION_ID_MAX,
+            SUBMISSIONS_MAX,
         },
         order::{Doubt, Order, OrderState},
         pause::{Activity, Pause},
@@ -67,7 +67,7 @@ pub(crate) fn ready(number: u64) -> Token {
 
 pub(crate) fn leased(number: u64) -> Token {
     let url = format!("https://form.example/?token=ap-token-{number:08}");
-    let holder = Holder::Caller { grant: grant(number), url: url.into() };
+    let holder = Holder::Caller { grant: grant(number), url: url.into(), sealed: Box::default() };
     token(number, Stage::Leased(Arc::new(lease(holder))))
 }
 
@@ -87,7 +87,8 @@ fn lease(holder: Holder) -> Lease {
 
 /// A lease with as much as a URL, its labels and its submissions can carry.
 pub(crate) fn large_lease(number: u64) -> Token {
-    let url = "u".repeat(URL_BYTES_CEILING).into();
+    let sealed = format!("{{\"cf1\":{:?}}}", "s".repeat(1_000));
+    let url = "u".repeat(LINK_BYTES_MAX - sealed.len()).into();
     let lease = Lease {
         expires: Some(at(8)),
         started: Some(started()),
@@ -95,7 +96,7 @@ pub(crate) fn large_lease(number: u64) -> Token {
         vanished: Some(at(7)),
         replaces: Some(Sequence::new(number + 1)),
         correlated: true,
-        ..lease(Holder::Caller { grant: large_grant(number), url })
+        ..lease(Holder::Caller { grant: large_grant(number), url, sealed: sealed.into() })
     };
     token(number, Stage::Leased(Arc::new(lease)))
 }

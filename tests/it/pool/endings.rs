@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use argospool::domain::{
     ids::{Owner, Sequence, SubmissionId},
-    pool::{Command, Effect, Policy, Refusal, Reply, UnderWay},
+    pool::{Command, Effect, Policy, Refusal, Replacement, Reply, UnderWay},
     submission::{Fact, FactKind},
     time::Timestamp,
     token::{Decision, DoomCause, Ending, Holder, Lease, Stage},
@@ -31,7 +31,9 @@ fn revoke(desk: &mut Desk, sequence: Sequence) -> Result<Reply, Refusal> {
 
 fn replacement(desk: &Desk, sequence: Sequence, request: u128) -> Command {
     let request = Some(desk.request(&owner().unwrap(), request, b"replace"));
-    Command::Replace { sequence, owner: owner(), request, ttl: Duration::from_secs(60) }
+    let ttl = Duration::from_secs(60);
+    let replacement = Replacement { ttl, blank: desk.blank.clone() };
+    Command::Replace { sequence, owner: owner(), request, replacement }
 }
 
 fn of(submission: &str, kind: FactKind, updated: u64, at: Timestamp) -> Fact {
@@ -153,7 +155,8 @@ fn nobody_revokes_or_replaces_the_lease_of_another() {
     let revoke = Command::Revoke { sequence, owner: other.clone(), request: None };
     assert_eq!(desk.tell(&revoke).unwrap_err(), Refusal::NotOpen);
     let ttl = Duration::from_secs(60);
-    let replace = Command::Replace { sequence, owner: other, request: None, ttl };
+    let replacement = Replacement { ttl, blank: desk.blank.clone() };
+    let replace = Command::Replace { sequence, owner: other, request: None, replacement };
     assert_eq!(desk.tell(&replace).unwrap_err(), Refusal::NotOpen);
     assert_eq!(open(&desk, sequence), *told.lease);
 }

@@ -2,10 +2,11 @@
 
 mod questions;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use argospool::domain::{
     ids::{Sequence, SubmissionId},
+    liveform::Parameter,
     paging::{Cursor, Days},
     pool::{Answer, Bound, Command, Effect, Policy, UnderWay},
     submission::{Fact, FactKind, Marks, Report},
@@ -13,14 +14,21 @@ use argospool::domain::{
 };
 
 use super::{Desk, told, usual};
+use crate::links::form;
 
 fn asking() -> Policy {
-    let form = usual().form.marked_by(Some("userid"));
-    Policy { overdue_after: Some(Duration::from_secs(600)), form, ..usual() }
+    Policy { overdue_after: Some(Duration::from_secs(600)), ..usual() }
 }
 
-fn stocked() -> Desk {
+fn unmarked() -> Desk {
     Desk::stocked(asking(), 5)
+}
+
+/// Its links carry marks.
+fn stocked() -> Desk {
+    let mut desk = unmarked();
+    desk.blank.form = Arc::new(form().marked_by(Some(Parameter::Userid)));
+    desk
 }
 
 fn id(text: &str) -> SubmissionId {
@@ -191,7 +199,7 @@ fn of_the_list_only_what_may_be_ours_is_looked_at() {
 
 #[test]
 fn while_a_lease_without_a_mark_is_unheard_of_every_stranger_is_asked_about_once() {
-    let mut desk = Desk::stocked(Policy { form: usual().form, ..asking() }, 5);
+    let mut desk = unmarked();
     desk.lease("uid:1", None).unwrap();
     assert!(desk.pool.has_strays());
     let stranger = result(&desk, "sub-3", "u-17");
@@ -340,7 +348,7 @@ fn a_decision_that_comes_late_ends_the_search() {
 /// Without marks of ours every entry of the list would be asked about again.
 #[test]
 fn a_submission_of_a_finished_lease_without_a_mark_is_not_asked_about() {
-    let mut desk = Desk::stocked(Policy { form: usual().form, ..asking() }, 5);
+    let mut desk = unmarked();
     let sequence = desk.lease("uid:1", None).unwrap().sequence;
     let report = result(&desk, "sub-1", "");
     desk.hear(sequence, report.fact.clone());
@@ -357,7 +365,7 @@ fn a_mark_that_this_ledger_never_gave_out_is_a_stranger_s() {
 
 #[test]
 fn a_lease_without_a_mark_is_a_stray_until_it_is_heard_of_also_when_it_has_closed() {
-    let mut desk = Desk::stocked(Policy { form: usual().form, ..asking() }, 5);
+    let mut desk = unmarked();
     let sequence = desk.lease("uid:1", None).unwrap().sequence;
     desk.fact(sequence, FactKind::Started);
     assert!(!desk.pool.has_strays());

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Verdict;
 use crate::domain::{
     ids::{Owner, Revision, Sequence},
-    liveform::Query,
+    limits::LINK_BYTES_MAX,
+    liveform::{Draft, Occasion},
     pause::Activity,
     pool::{Command, Event, Granted, Pool, Refusal, Reply, Wanted},
     submission::Submissions,
@@ -92,12 +93,13 @@ impl Pool {
             }
             // A repeat is answered whatever has happened since; a new lease is not given then.
             self.may_hand_out()?;
+            let draft = wish.draft.as_ref().ok_or(Refusal::NoDraft)?;
             // The lowest sequence that lives long enough; younger ones behind it may do.
             let token =
                 stock.find(|token| self.outlives(token, now, wish.ttl)).ok_or(Refusal::Empty)?;
             let sequence = token.sequence;
-            let lease =
-                Arc::new(self.lease_of(token, &wish.query, wish.grant.clone(), wish.ttl, now));
+            let grant = wish.grant.clone();
+            let lease = Arc::new(self.lease_of(token, draft, grant, wish.ttl, now)?);
             granted.push(Granted::Open { sequence, token: token.id.clone(), lease: lease.clone() });
             events.push(Event::Leased { sequence, lease });
         }
@@ -107,24 +109,29 @@ impl Pool {
     pub(super) fn lease_of(
         &self,
         token: &Token,
-        query: &Query,
+        draft: &Draft,
         grant: Grant,
         ttl: Duration,
         now: Timestamp,
-    ) -> Lease {
-        let mark = || self.seal.mark(token.sequence);
-        let (url, correlated) = self.policy.form.url(&token.id, query, mark);
-        Lease {
+    ) -> Result<Lease, Refusal> {
+        let deadline = now.plus(ttl);
+        let occasion = Occasion { token: &token.id, issued: now, deadline };
+        let link = draft.link(occasion, || self.seal.mark(token.sequence));
+        // Whoever asked was told the length; a record that is too large would stop the ledger.
+        if link.url.len() + link.sealed.len() > LINK_BYTES_MAX {
+            return Err(Refusal::LinkTooLong);
+        }
+        Ok(Lease {
             issued: now,
-            deadline: now.plus(ttl),
+            deadline,
             expires: None,
             started: None,
             submissions: Submissions::default(),
             vanished: None,
             replaces: None,
-            correlated,
-            holder: Holder::Caller { grant, url },
-        }
+            correlated: link.marked,
+            holder: Holder::Caller { grant, url: link.url, sealed: link.sealed },
+        })
     }
 
     /// L3: what an earlier request with this id was given.

@@ -1,12 +1,12 @@
 //! Links that are to be dead before their time, and what takes their place.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{Verdict, leases::closed};
 use crate::domain::{
     ids::{Owner, Sequence},
-    liveform::Form,
-    pool::{Event, Granted, Pool, Refusal, Reply},
+    liveform::{Draft, Params},
+    pool::{Event, Granted, Pool, Refusal, Replacement, Reply},
     time::Timestamp,
     token::{ClosedLease, Doom, DoomCause, Ending, Grant, Holder, Lease, Request, Stage},
 };
@@ -70,26 +70,28 @@ impl Pool {
         sequence: Sequence,
         owner: Option<&Owner>,
         request: Option<Request>,
-        ttl: Duration,
+        replacement: &Replacement,
         lines: &[ClosedLease],
         now: Timestamp,
     ) -> Result<Verdict, Refusal> {
-        let (token, lease) = match self.lease(sequence) {
-            Some((token, lease)) if held_by(lease, owner) => (Some(token), Some(lease)),
-            Some(_) | None => (None, None),
-        };
+        let held = self.lease(sequence).filter(|(_, lease)| held_by(lease, owner));
         if let Some(known) = self.replay(request, lines, now)? {
             return Ok(Verdict { events: Vec::new(), reply: Reply::Leases(vec![known]) });
         }
-        let (Some(old), Some(lease)) = (token, lease) else { return Err(Refusal::NotOpen) };
-        let Holder::Caller { grant, url } = &lease.holder else { return Err(Refusal::NotOpen) };
+        let (_, lease) = held.ok_or(Refusal::NotOpen)?;
+        let Holder::Caller { grant, url, sealed } = &lease.holder else {
+            return Err(Refusal::NotOpen);
+        };
         self.may_hand_out()?;
         let mut stock = self.ready.iter().filter_map(|sequence| self.tokens.get(sequence));
-        let token = stock.find(|token| self.outlives(token, now, ttl)).ok_or(Refusal::Empty)?;
+        let Replacement { ttl, blank } = replacement;
+        let token = stock.find(|token| self.outlives(token, now, *ttl)).ok_or(Refusal::Empty)?;
         let mark = lease.correlated.then(|| self.seal.mark(sequence));
-        let query = Form::query_of(url, &old.id, mark.as_deref());
+        let params = Params::of_link(url, sealed, mark.as_deref())
+            .expect("what a lease keeps of its link was written by the link");
+        let draft = Draft { params, ..blank.clone() };
         let grant = Grant { request, ..grant.clone() };
-        let mut next = self.lease_of(token, &query, grant, ttl, now);
+        let mut next = self.lease_of(token, &draft, grant, *ttl, now)?;
         next.replaces = Some(sequence);
         let next = Arc::new(next);
         let (mut line, doom) = self.revoked(sequence, lease, Ending::Replaced, now);

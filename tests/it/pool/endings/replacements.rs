@@ -1,17 +1,20 @@
 //! Links that are replaced: one token goes and another comes, for the same wish.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use argospool::domain::{
     ids::Sequence,
-    liveform::{Params, Query},
+    liveform::{Asked, Draft, Parameter},
     pause::Activity,
     pool::{Command, Granted, Policy, Refusal, Reply},
     token::{Ending, Holder, Labels},
 };
 
 use super::{leased, open, replacement};
-use crate::pool::{Desk, Told, told, usual};
+use crate::{
+    links::{form, rules},
+    pool::{Desk, Told, told, usual},
+};
 
 fn replace(desk: &mut Desk, sequence: Sequence, request: u128) -> Result<Granted, Refusal> {
     let command = replacement(desk, sequence, request);
@@ -39,11 +42,13 @@ fn a_replaced_lease_is_revoked_and_another_token_stands_for_the_same_wish() {
 fn a_replacement_has_the_parameters_and_the_labels_of_what_it_replaces_and_is_remembered_by_it() {
     let mut desk = Desk::stocked(usual(), 2);
     let mut wish = desk.wish("uid:1", None);
-    wish.query = Query::build(&Params { cf1: "a b", ..Params::default() }).unwrap();
+    let asked = Asked::default().with(Parameter::Cf1, "a b");
+    let params = rules().resolve(&asked, "", desk.now).unwrap();
+    wish.draft = Some(Draft { params, ..desk.blank.clone() });
     wish.grant.labels = Labels::from([("flow".to_owned(), "kyc".to_owned())]);
     let old = told(&desk.take(vec![wish.clone()]).unwrap()[0]);
     let new = told(&replace(&mut desk, old.sequence, 2).unwrap());
-    let Holder::Caller { grant, url } = &new.lease.holder else { panic!() };
+    let Holder::Caller { grant, url, .. } = &new.lease.holder else { panic!() };
     assert!(url.ends_with(&format!("{}&cf1=a%20b", new.token.expose())));
     assert_eq!(grant.labels, wish.grant.labels);
     desk.release(new.sequence, "uid:1").unwrap();
@@ -93,9 +98,8 @@ fn with_no_token_to_give_a_replacement_changes_nothing() {
 
 #[test]
 fn a_link_of_ours_is_replaced_with_its_own_mark() {
-    let mut policy = usual();
-    policy.form = policy.form.marked_by(Some("userid"));
-    let mut desk = Desk::stocked(policy, 2);
+    let mut desk = Desk::stocked(usual(), 2);
+    desk.blank.form = Arc::new(form().marked_by(Some(Parameter::Userid)));
     let old = desk.lease("uid:1", None).unwrap();
     let new = told(&replace(&mut desk, old.sequence, 2).unwrap());
     let url = |told: &Told| match &told.lease.holder {

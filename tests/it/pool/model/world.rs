@@ -11,8 +11,8 @@ use argospool::domain::{
     paging::Cursor,
     pause::Activity,
     pool::{
-        Command, Effect, Granted, ListingWanted, Policy, Pool, ReconcilePolicy, Refusal, Reply,
-        UnderWay, Wanted,
+        Command, Effect, Granted, ListingWanted, Policy, Pool, ReconcilePolicy, Refusal,
+        Replacement, Reply, UnderWay, Wanted,
     },
     refill,
     submission::FactKind,
@@ -25,6 +25,8 @@ use super::{
     Answer, Step,
     argos::{Argos, CAP, Call, Copy},
 };
+
+use crate::links::blank;
 
 const RESERVE: u32 = 3;
 const TARGET: u32 = 14;
@@ -457,7 +459,8 @@ impl World {
         let wish = sequence.get().to_be_bytes();
         let request = Some(self.desk.request(&owner, u128::from(request), &wish));
         let ttl = Duration::from_secs(600);
-        let replace = Command::Replace { sequence, owner: Some(owner), request, ttl };
+        let replacement = Replacement { ttl, blank: blank() };
+        let replace = Command::Replace { sequence, owner: Some(owner), request, replacement };
         let Ok(Reply::Leases(granted)) = self.desk.tell(&replace) else { return };
         let new = told(&granted[0]);
         match self.given.get(&key) {

@@ -1,0 +1,37 @@
+//! The links of tests: open, and sealed where they must be.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use argospool::domain::{
+    envelope::{Cipher, Keyring, Nonce},
+    liveform::{Asked, Draft, Form, Mode, Parameter, Params, Pipeline, Rules},
+    secret::Secret,
+};
+
+/// How they are written.
+pub fn form() -> Form {
+    let keyring = Keyring::new(Cipher::Ecb, &Secret::new("test-api-key-0001".to_owned()), []);
+    Form::new("https://form.example", "pid_test", Mode::Mixed, keyring)
+}
+
+/// What they may say.
+pub fn rules() -> Rules {
+    Rules {
+        mode: Mode::Mixed,
+        pipeline: Pipeline::IdDocument,
+        extra_countries: Vec::new(),
+        extra_id_types: Vec::new(),
+        defaults: Asked::default(),
+        templates: BTreeMap::new(),
+    }
+}
+
+/// A link that says nothing yet.
+pub fn blank() -> Draft {
+    Draft { form: Arc::new(form()), params: Params::default(), nonce: Nonce::default() }
+}
+
+/// The same, with a mark of ours.
+pub fn marked() -> Draft {
+    Draft { form: Arc::new(form().marked_by(Some(Parameter::Userid))), ..blank() }
+}
