@@ -33,11 +33,12 @@ pub use self::{
     error::{ConfigError, Origin, Problem, Warning},
     network::Network,
     print::{example, reference},
-    secrets::ApiKeySource,
+    secrets::SecretSource,
     settings::{
-        Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, Life, Liveform,
-        Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, Role, Settings, Tokens,
-        Webhook,
+        Argos, Caller, CallerProof, GcmEncoding, GcmLayout, Grpc, Http, Jobs, Lease, Ledger,
+        LedgerKind, Life, LinkCipher, LinkMode, Liveform, Log, LogFormat, ParameterValue,
+        Parameters, Pipeline, Project, ProjectWebhook, Refill, RefillMode, RequestShape, Role,
+        Settings, Tokens, Transfer, Webhook,
     },
 };
 use self::{

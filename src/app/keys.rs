@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     argos::{Argos, KeySource},
-    config::ApiKeySource,
+    config::SecretSource,
     domain::{ids::ProjectName, secret::Secret},
 };
 
@@ -16,11 +16,11 @@ pub struct Keys(Vec<Key>);
 struct Key {
     project: ProjectName,
     argos: Arc<Argos>,
-    source: ApiKeySource,
+    source: SecretSource,
 }
 
 impl Keys {
-    pub(super) fn add(&mut self, project: ProjectName, argos: Arc<Argos>, source: &ApiKeySource) {
+    pub(super) fn add(&mut self, project: ProjectName, argos: Arc<Argos>, source: &SecretSource) {
         self.0.push(Key { project, argos, source: source.clone() });
     }
 
@@ -44,7 +44,7 @@ impl Keys {
 }
 
 /// For the client, which reads the key again when ARGOS refuses the one in use.
-pub(super) fn source(source: &ApiKeySource) -> Arc<dyn KeySource> {
+pub(super) fn source(source: &SecretSource) -> Arc<dyn KeySource> {
     let source = source.clone();
     Arc::new(move || -> Option<Secret> { source.read_again().ok().flatten() })
 }

@@ -72,7 +72,9 @@ fn path_of(name: &str, written: &mut Written) -> Option<String> {
 /// never empty, so there it means that nothing was said.
 fn is_unset_when_empty(path: &str) -> bool {
     path.ends_with(".pid")
-        || find(path).is_some_and(|key| matches!(key.kind, Kind::Secret | Kind::SecretFile))
+        || find(path).is_some_and(|key| {
+            matches!(key.kind, Kind::Secret | Kind::SecretFile | Kind::SecretFiles)
+        })
 }
 
 /// The other way to say the same secret: by itself, or by the name of its file.

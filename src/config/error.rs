@@ -77,6 +77,8 @@ pub enum Warning {
     OpenToEverybody { listen: std::net::SocketAddr },
     #[error("ledger.kind: memory forgets every lease at exit while ARGOS keeps the tokens")]
     ForgetfulLedger,
+    #[error("{key}: one of them holds the key in use, which opens what it sealed anyway")]
+    PreviousKeyInUse { key: String },
 }
 
 fn suggestion(meant: Option<&str>) -> String {

@@ -8,11 +8,12 @@ use super::{
     kind::Value,
     merge::Effective,
     network::Network,
-    secrets::{self, ApiKeySource, SecretFault},
+    secrets::{self, Place, SecretSource},
     settings::{
-        Argos, Caller, CallerProof, CorrelationField, Grpc, Http, Jobs, Lease, Ledger, LedgerKind,
-        Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill, RefillMode,
-        Role, Settings, Tokens, Webhook,
+        Argos, Caller, CallerProof, CorrelationField, GcmEncoding, GcmLayout, Grpc, Http, Jobs,
+        Lease, Ledger, LedgerKind, Life, LinkCipher, LinkMode, Liveform, Log, LogFormat,
+        ParameterValue, Parameters, Pipeline, Project, ProjectWebhook, Reconcile, Refill,
+        RefillMode, RequestShape, Role, Settings, Tokens, Transfer, Webhook,
     },
 };
 use crate::domain::secret::Secret;
@@ -21,16 +22,8 @@ use crate::domain::secret::Secret;
 /// missing is filled with an empty value that nobody may rely on.
 pub(super) fn extract(effective: &Effective, errors: &mut Vec<ConfigError>) -> Settings {
     let top = Scope { effective, above: String::new() };
-    let callers = effective
-        .callers
-        .iter()
-        .map(|name| (name.clone(), caller(&top.below("callers").below(name), errors)));
-    let callers: BTreeMap<_, _> = callers.collect();
-    let projects = effective
-        .projects
-        .iter()
-        .map(|name| (name.clone(), project(&top.below("projects").below(name), errors)));
-    let projects: BTreeMap<_, _> = projects.collect();
+    let callers = top.below("callers").each(|of| caller(of, errors));
+    let projects = top.below("projects").each(|of| project(of, errors));
     Settings {
         data_dir: top.get("data_dir"),
         stop_grace: top.get("stop_grace"),
@@ -84,9 +77,9 @@ fn ledger(of: &Scope<'_>) -> Ledger {
 }
 
 fn caller(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Caller {
-    let token = of.secret("token", secrets::check_header, errors);
+    let token = of.secret("token", Place::Header, errors);
     let proof = match (token, of.get("uid")) {
-        (Some((token, _)), None) => CallerProof::BearerToken(token),
+        (Some(token), None) => CallerProof::BearerToken(token.secret),
         (None, Some(uid)) => CallerProof::Uid(uid),
         (None, None) => {
             of.missing("token_file", "set token_file or uid, or nobody can be this caller", errors);
@@ -113,19 +106,16 @@ fn project(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Project {
         let how = if is_default { "required; set it or ARGOS_PROJECT_ID" } else { "required" };
         of.missing("pid", how, errors);
     }
-    let api_key = match of.secret("api_key", secrets::check_header, errors) {
-        Some((secret, file)) => ApiKeySource { secret, file },
-        None => {
-            let how = if is_default {
-                "required; set it, ARGOS_API_KEY or ARGOS_API_KEY_FILE"
-            } else {
-                "required; set it or the variable of api_key"
-            };
-            of.missing("api_key_file", how, errors);
-            ApiKeySource { secret: Secret::new(String::new()), file: None }
-        }
-    };
-    let secret = of.below("webhook").secret("secret", secrets::check_path_segment, errors);
+    let api_key = of.secret("api_key", Place::Header, errors).unwrap_or_else(|| {
+        let how = if is_default {
+            "required; set it, ARGOS_API_KEY or ARGOS_API_KEY_FILE"
+        } else {
+            "required; set it or the variable of api_key"
+        };
+        of.missing("api_key_file", how, errors);
+        SecretSource { secret: Secret::new(String::new()), file: None, place: Place::Header }
+    });
+    let secret = of.below("webhook").secret("secret", Place::PathSegment, errors);
     Project {
         pid,
         api_key,
@@ -143,11 +133,11 @@ fn project(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Project {
             brake_ratio: of.get("reconcile.brake_ratio"),
             brake_min_tokens: of.get("reconcile.brake_min_tokens"),
         },
-        webhook: ProjectWebhook { secret: secret.map(|(secret, _)| secret) },
-        liveform: Liveform {
-            base_url: of.get("liveform.base_url"),
-            url_max_bytes: of.get("liveform.url_max_bytes"),
-            correlation_field: of.get("liveform.correlation_field"),
+        webhook: ProjectWebhook { secret: secret.map(|source| source.secret) },
+        liveform: liveform(&of.below("liveform"), errors),
+        transfer: Transfer {
+            seal_requests: of.get("transfer.seal_requests"),
+            request_shape: of.get("transfer.request_shape"),
         },
     }
 }
@@ -209,6 +199,27 @@ fn life(of: &Scope<'_>) -> Life {
     }
 }
 
+fn liveform(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Liveform {
+    Liveform {
+        base_url: of.get("base_url"),
+        mode: of.get("mode"),
+        cipher: of.get("cipher"),
+        gcm_layout: of.get("gcm_layout"),
+        gcm_nonce_bytes: of.get("gcm_nonce"),
+        gcm_encoding: of.get("gcm_encoding"),
+        pipeline: of.get("pipeline"),
+        secret_key: of.secret("secret_key", Place::Cipher, errors),
+        previous_keys: of.secrets("previous_key_files", Place::Cipher, errors),
+        url_max_bytes: of.get("url_max_bytes"),
+        correlation_field: of.get("correlation_field"),
+        start_valid_until: of.get("start_valid_until"),
+        extra_countries: of.get("extra_countries"),
+        extra_id_types: of.get("extra_id_types"),
+        defaults: of.below("defaults").parameters(),
+        templates: of.below("templates").each(|of| of.parameters()),
+    }
+}
+
 /// A view of the layers from one table downwards.
 struct Scope<'a> {
     effective: &'a Effective,
@@ -226,13 +237,27 @@ impl<'a> Scope<'a> {
         T::from_value(&entry.value).expect("the key table gives every key the kind of its field")
     }
 
+    /// Something for every name that stands here.
+    fn each<T>(&self, mut read: impl FnMut(&Scope<'a>) -> T) -> BTreeMap<String, T> {
+        let names = self.effective.names(self.above.trim_end_matches('.'));
+        names.into_iter().map(|name| (name.to_owned(), read(&self.below(name)))).collect()
+    }
+
+    /// Every key of this table that is set.
+    fn parameters(&self) -> Parameters {
+        let entries = self.effective.entries();
+        let here =
+            entries.filter_map(|(path, entry)| Some((path.strip_prefix(&self.above)?, entry)));
+        here.filter_map(|(name, entry)| Some((name.to_owned(), parameter(&entry.value)?))).collect()
+    }
+
     /// A secret and the file it came from; `None` when neither it nor a file is set.
     fn secret(
         &self,
         name: &str,
-        check: fn(Secret) -> Result<Secret, SecretFault>,
+        place: Place,
         errors: &mut Vec<ConfigError>,
-    ) -> Option<(Secret, Option<PathBuf>)> {
+    ) -> Option<SecretSource> {
         let file_key = format!("{name}_file");
         let file: Option<PathBuf> = self.get(&file_key);
         let direct: Secret = self.get(name);
@@ -241,14 +266,32 @@ impl<'a> Scope<'a> {
             None if direct.expose().is_empty() => return None,
             None => (name, Ok(direct)),
         };
-        match found.and_then(check) {
-            Ok(secret) => Some((secret, file)),
-            Err(fault) => {
-                self.refuse(key, Problem::SecretFile(fault.to_string()), errors);
-                // Something was set, so nothing is missing.
-                Some((Secret::new(String::new()), file))
+        let secret = found.and_then(|secret| place.check(secret)).unwrap_or_else(|fault| {
+            self.refuse(key, Problem::SecretFile(fault.to_string()), errors);
+            // Something was set, so nothing is missing.
+            Secret::new(String::new())
+        });
+        Some(SecretSource { secret, file, place })
+    }
+
+    /// The secrets of a list of files; which file is at fault is told by its place in the list.
+    fn secrets(
+        &self,
+        name: &str,
+        place: Place,
+        errors: &mut Vec<ConfigError>,
+    ) -> Vec<SecretSource> {
+        let mut sources = Vec::new();
+        for (at, path) in self.get::<Vec<PathBuf>>(name).into_iter().enumerate() {
+            match secrets::read(&path).and_then(|secret| place.check(secret)) {
+                Ok(secret) => sources.push(SecretSource { secret, file: Some(path), place }),
+                Err(fault) => {
+                    let fault = format!("number {} of the list: {fault}", at + 1);
+                    self.refuse(name, Problem::SecretFile(fault), errors);
+                }
             }
         }
+        sources
     }
 
     /// Says that a key is missing, unless its value was already refused for another reason.
@@ -262,6 +305,17 @@ impl<'a> Scope<'a> {
         let key = format!("{}{name}", self.above);
         let origin: Origin = self.effective.origin(&key).clone();
         errors.push(ConfigError { key, origin, problem });
+    }
+}
+
+/// `None` when it is not set. The key table gives parameters no other kinds than these three.
+fn parameter(value: &Value) -> Option<ParameterValue> {
+    if let Value::Text(text) = value {
+        (!text.is_empty()).then(|| ParameterValue::Text(text.clone()))
+    } else if let Value::Names(names) = value {
+        (!names.is_empty()).then(|| ParameterValue::List(names.clone()))
+    } else {
+        Option::<bool>::from_value(value)?.map(ParameterValue::Flag)
     }
 }
 
@@ -284,11 +338,13 @@ from_value! {
     String: Value::Text(text) => Some(text.clone());
     PathBuf: Value::Path(path) => path.clone();
     Option<PathBuf>: Value::Path(path) => Some(path.clone());
+    Vec<PathBuf>: Value::Paths(paths) => Some(paths.clone());
     Secret: Value::Secret(secret) => Some(secret.clone());
     Duration: Value::Duration(duration) => Some(*duration);
     u64: Value::Size(number) | Value::Count(number) => Some(*number);
     f64: Value::Number(number) => Some(*number);
     bool: Value::Flag(flag) => Some(*flag);
+    Option<bool>: Value::FlagOrNone(flag) => Some(*flag);
     SocketAddr: Value::Address(address) => *address;
     Option<SocketAddr>: Value::Address(address) => Some(*address);
     Vec<Network>: Value::Networks(networks) => Some(networks.clone());
@@ -326,5 +382,15 @@ from_choice! {
     CorrelationField {
         "userid" => Userid, "cf1" => Cf1, "cf2" => Cf2, "cf3" => Cf3, "" => None
     }
+    LinkMode { "plain" => Plain, "mixed" => Mixed, "sealed" => Sealed }
+    LinkCipher { "ecb" => Ecb, "gcm" => Gcm }
+    GcmLayout {
+        "nonce_ciphertext_tag" => NonceCiphertextTag,
+        "nonce_tag_ciphertext" => NonceTagCiphertext,
+        "ciphertext_tag_nonce" => CiphertextTagNonce
+    }
+    GcmEncoding { "base64" => Base64, "hex" => Hex }
+    Pipeline { "id_document" => IdDocument, "knowledge" => Knowledge }
+    RequestShape { "raw" => Raw, "data" => Data }
     Role { "caller" => Caller, "admin" => Admin }
 }

@@ -1,13 +1,12 @@
 //! The key table made searchable: from a path or a variable to its key, and from a misspelt one to
 //! the one that was probably meant.
 //!
-//! A *pattern* has `*` where the name of a project or caller stands (`projects.*.refill.mode`); a
-//! *path* is what an operator writes (`projects.kyc.refill.mode`, `defaults.refill.mode`).
+//! A *pattern* has `*` where a name stands that operators choose (`projects.*.refill.mode`,
+//! `projects.*.liveform.templates.*.lang`); a *path* is what they write (`projects.kyc.refill.mode`,
+//! `defaults.refill.mode`). What stands before such a name is a *group*.
 
 use super::{kind::Kind, table::tables};
 
-/// What stands for a name in texts about no project in particular.
-const ANY_NAME: &str = "NAME";
 const NAME_MAX: usize = 32;
 
 pub(super) struct Table {
@@ -72,16 +71,40 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 /// Whether keys stand below a path.
 pub(super) fn is_table(path: &str) -> bool {
     let below = format!("{}.", pattern_of(path));
-    below == "projects."
-        || below == "callers."
-        || all().any(|(pattern, _)| pattern.starts_with(&below))
+    all().any(|(pattern, _)| pattern.starts_with(&below))
 }
 
-/// The group and the name in a path that leads to a project or a caller.
-pub(super) fn name_in(path: &str) -> Option<(&str, &str)> {
-    let (group, rest) = path.split_once('.')?;
-    let name = rest.split('.').next()?;
-    matches!(group, "projects" | "callers").then_some((group, name))
+/// Every chosen name in a path, with the path of its group, from left to right.
+pub(super) fn names_in(path: &str) -> Vec<(&str, &str)> {
+    let mut names = Vec::new();
+    let mut end = 0;
+    for Part { text, group } in taken_apart(path).0 {
+        if group.is_some() {
+            names.push((&path[..end - 1], text));
+        }
+        end += text.len() + 1;
+    }
+    names
+}
+
+/// A pattern with a name for every star; `name_of` is asked with the pattern of its group.
+pub(super) fn filled(pattern: &str, name_of: impl Fn(&str) -> String) -> String {
+    let part = |part: Part<'_>| match part.group {
+        Some(group) => name_of(&group),
+        None => part.text.to_owned(),
+    };
+    taken_apart(pattern).0.into_iter().map(part).collect::<Vec<_>>().join(".")
+}
+
+/// What stands for a name in texts about nobody in particular.
+pub(super) fn any_name(group: &str) -> String {
+    if group.ends_with(".templates") { "TEMPLATE" } else { "NAME" }.to_owned()
+}
+
+/// Where the same is said for all projects: `defaults.refill.mode` for `projects.kyc.refill.mode`.
+pub(super) fn general(path: &str) -> Option<String> {
+    let (_, rest) = path.strip_prefix("projects.")?.split_once('.')?;
+    Some(format!("defaults.{rest}"))
 }
 
 /// `[a-z][a-z0-9_]{0,31}`: the same name fits a metric label, a variable and a TOML key.
@@ -96,20 +119,20 @@ pub(super) fn variable(path: &str) -> String {
     format!("ARGOSPOOL_{}", path.replace('.', "__").to_uppercase())
 }
 
-/// The path that a variable sets. A name may hold two underscores in a row, so the end of the
-/// variable decides, the longest first.
+/// The path that a variable sets. A name may hold two underscores in a row, so what stands around
+/// the names decides, the longest first.
 pub(super) fn path_of_variable(name: &str) -> Option<String> {
     let fits = |pattern: &str| {
-        let shape = variable(pattern);
-        let Some((before, after)) = shape.split_once('*') else {
-            return (shape == name).then(|| pattern.to_owned());
-        };
-        let middle = name.strip_prefix(before)?.strip_suffix(after)?.to_lowercase();
-        is_name(&middle).then(|| pattern.replacen('*', &middle, 1))
+        let mut names = names_for(&variable(pattern), name)?.into_iter();
+        let parts = pattern.split('.').map(|part| match part {
+            "*" => names.next().unwrap_or_default(),
+            part => part.to_owned(),
+        });
+        Some(parts.collect::<Vec<_>>().join("."))
     };
     all()
         .flat_map(|(pattern, key)| {
-            let default = key.shared.then(|| pattern.replacen("projects.*", "defaults", 1));
+            let default = general(&pattern).filter(|_| key.shared);
             [Some(pattern), default].into_iter().flatten()
         })
         .filter_map(|pattern| Some((pattern.len(), fits(&pattern)?)))
@@ -117,9 +140,23 @@ pub(super) fn path_of_variable(name: &str) -> Option<String> {
         .map(|(_, path)| path)
 }
 
+/// The names that stand where a variable's shape has its stars.
+fn names_for(shape: &str, text: &str) -> Option<Vec<String>> {
+    let Some((before, after)) = shape.split_once('*') else {
+        return (shape == text).then(Vec::new);
+    };
+    let rest = text.strip_prefix(before)?;
+    (1..=NAME_MAX.min(rest.len())).find_map(|end| {
+        let (name, rest) = rest.split_at_checked(end)?;
+        let name = name.to_lowercase();
+        let others = is_name(&name).then(|| names_for(after, rest))??;
+        Some([vec![name], others].concat())
+    })
+}
+
 /// The path that was probably meant: a likely misspelling, or the same key in another table.
 pub(super) fn meant(path: &str) -> Option<String> {
-    let known = known_paths(name_in(path).map_or(ANY_NAME, |(_, name)| name));
+    let known = known_paths(path);
     let last = path.rsplit('.').next().unwrap_or(path);
     closest(path, &known, last.len()).or_else(|| {
         let elsewhere = || known.iter().filter(|known| known.rsplit('.').next() == Some(last));
@@ -131,39 +168,69 @@ pub(super) fn meant(path: &str) -> Option<String> {
 
 /// The variable that was probably meant.
 pub(super) fn meant_variable(name: &str) -> Option<String> {
-    let project = name
-        .strip_prefix("ARGOSPOOL_PROJECTS__")
-        .and_then(|rest| rest.split("__").next())
-        .unwrap_or(ANY_NAME);
-    let known: Vec<_> = known_paths(project).iter().map(|path| variable(path)).collect();
+    let path = name.strip_prefix("ARGOSPOOL_").unwrap_or(name);
+    let path = path.replace("__", ".").to_lowercase();
+    let known: Vec<_> = known_paths(&path).iter().map(|path| variable(path)).collect();
     closest(name, &known, name.len() / 2)
 }
 
-/// Every path, keys and tables, with one name put in for all stars.
-fn known_paths(name: &str) -> Vec<String> {
-    let mut known = Vec::new();
+/// Every path, keys and tables and groups, with the names that a path like it has.
+fn known_paths(like: &str) -> Vec<String> {
+    let mut known = vec!["defaults".to_owned()];
     for table in tables().filter(|table| !table.path.is_empty()) {
-        known.push(table.path.to_owned());
+        let is_shared = table.keys.iter().any(|key| key.shared);
+        for path in [Some(table.path), table.path.strip_suffix(".*")].into_iter().flatten() {
+            known.extend(general(path).filter(|_| is_shared));
+            known.push(path.to_owned());
+        }
     }
     for (pattern, key) in all() {
         if key.shared {
-            known.push(pattern.replacen("projects.*", "defaults", 1));
+            known.extend(general(&pattern));
         }
         known.push(pattern);
     }
-    known.extend(["projects", "callers", "defaults"].map(str::to_owned));
-    known.into_iter().map(|pattern| pattern.replacen('*', name, 1)).collect()
+    let (parts, _) = taken_apart(like);
+    let names: Vec<_> =
+        parts.into_iter().filter_map(|part| Some((part.group?, part.text))).collect();
+    let name_of = |group: &str| {
+        let name = names.iter().find(|(known, _)| known == group);
+        name.map_or_else(|| any_name(group), |(_, name)| (*name).to_owned())
+    };
+    known.into_iter().map(|pattern| filled(&pattern, name_of)).collect()
+}
+
+/// What stands between two dots of a path or a pattern.
+struct Part<'a> {
+    text: &'a str,
+    /// The pattern of the group that this is a name in.
+    group: Option<String>,
+}
+
+/// The parts of a path, and its pattern. What holds for all projects stands where a project stands.
+fn taken_apart(path: &str) -> (Vec<Part<'_>>, String) {
+    let (mut parts, mut pattern) = (Vec::new(), String::new());
+    for (at, text) in path.split('.').enumerate() {
+        let group = is_group(&pattern).then(|| pattern.clone());
+        if at > 0 {
+            pattern.push('.');
+        }
+        pattern.push_str(match (at, text) {
+            _ if group.is_some() => "*",
+            (0, "defaults") => "projects.*",
+            _ => text,
+        });
+        parts.push(Part { text, group });
+    }
+    (parts, pattern)
 }
 
 fn pattern_of(path: &str) -> String {
-    if let Some((group, name)) = name_in(path) {
-        let rest = &path[group.len() + 1 + name.len()..];
-        return format!("{group}.*{rest}");
-    }
-    match path.strip_prefix("defaults") {
-        Some(rest) if rest.is_empty() || rest.starts_with('.') => format!("projects.*{rest}"),
-        _ => path.to_owned(),
-    }
+    taken_apart(path).1
+}
+
+fn is_group(pattern: &str) -> bool {
+    tables().any(|table| table.path.strip_suffix(".*") == Some(pattern))
 }
 
 /// The nearest text, if no more than a third of `length` (and at least two) letters differ.
@@ -216,14 +283,37 @@ mod tests {
     #[test]
     fn every_key_has_a_variable_that_leads_back_to_it() {
         for (pattern, key) in all() {
-            for name in ["default", "kyc_eu", "a__b"] {
-                let path = pattern.replacen('*', name, 1);
-                assert_eq!(path_of_variable(&variable(&path)), Some(path));
+            for (name, template) in [("default", "kr_passport"), ("kyc_eu", "a__b"), ("a__b", "a")]
+            {
+                let name_of =
+                    |group: &str| if group.contains('.') { template } else { name }.to_owned();
+                let path = filled(&pattern, name_of);
+                assert_eq!(path_of_variable(&variable(&path)).as_ref(), Some(&path));
+                if key.shared {
+                    let path = general(&path).unwrap();
+                    assert_eq!(path_of_variable(&variable(&path)), Some(path));
+                }
             }
-            if key.shared {
-                let path = pattern.replacen("projects.*", "defaults", 1);
-                assert_eq!(path_of_variable(&variable(&path)), Some(path));
-            }
+        }
+    }
+
+    #[test]
+    fn a_path_tells_every_name_that_was_chosen_and_where() {
+        let template = "projects.kyc.liveform.templates.kr.lang";
+        let groups = [("projects", "kyc"), ("projects.kyc.liveform.templates", "kr")];
+        assert_eq!(names_in(template), groups);
+        assert_eq!(find(template).unwrap().name, "lang");
+        let general_template = general(template).unwrap();
+        assert_eq!(names_in(&general_template), [("defaults.liveform.templates", "kr")]);
+        assert_eq!(find(&general_template).unwrap().name, "lang");
+        assert_eq!(names_in("defaults.refill.mode"), []);
+        assert_eq!(names_in("grpc.listen"), []);
+    }
+
+    #[test]
+    fn a_dot_too_many_makes_another_path() {
+        for path in [".grpc.listen", "grpc..listen", "grpc.listen.", ".defaults.refill.mode", ""] {
+            assert!(find(path).is_none() && !is_table(path), "{path:?}");
         }
     }
 
@@ -238,7 +328,19 @@ mod tests {
             ("defaults.refill.mod", Some("defaults.refill.mode")),
             ("callers.web.rol", Some("callers.web.role")),
             ("jobs.moonlight", None),
-            ("projects.kyc.transfer.seal_requests", None),
+            ("projects.kyc.moon.phase", None),
+            ("defaults.refil", Some("defaults.refill")),
+            ("projects.kyc.liveform.template", Some("projects.kyc.liveform.templates")),
+            (
+                "projects.kyc.liveform.templates.kr.allowedCountries",
+                Some("projects.kyc.liveform.templates.kr.allowed_countries"),
+            ),
+            ("defaults.liveform.defaults.lnag", Some("defaults.liveform.defaults.lang")),
+            (
+                "defaults.liveform.templates.kr.agelimit",
+                Some("defaults.liveform.templates.kr.age_limit"),
+            ),
+            ("projects.kyc.liveform.lang", Some("projects.kyc.liveform.defaults.lang")),
         ] {
             assert_eq!(meant(path).as_deref(), meant_path, "{path}");
         }

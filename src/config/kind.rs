@@ -5,10 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     error::Problem,
+    keys::is_name,
     network::Network,
     notation::{
-        check_schedule, check_url, is_log_filter, is_token_prefix, print_count, print_duration,
-        print_size, read_count, read_duration, read_size,
+        check_schedule, check_url, is_country, is_log_filter, is_token_prefix, print_count,
+        print_duration, print_size, read_count, read_duration, read_size,
     },
 };
 use crate::domain::{limits::TOKEN_PREFIX_MAX, secret::Secret};
@@ -26,17 +27,26 @@ pub(super) enum Kind {
     Secret,
     /// The path of a file that holds a secret; empty is none.
     SecretFile,
+    SecretFiles,
     Duration(Duration, Duration),
     Size(u64, u64),
     Count(u64, u64),
+    /// One of a few numbers.
+    CountOf(&'static [u64]),
     Number(f64, f64),
     Flag,
+    /// A flag, or empty for neither.
+    FlagOrNone,
     Choice(&'static [&'static str]),
     Address,
     /// An address, or empty for none.
     AddressOrNone,
     Networks,
     Names,
+    /// Codes of countries that ARGOS knows and we do not.
+    Countries,
+    /// The same with types of identity documents.
+    IdTypes,
     FileMode,
     UserId,
     Schedule,
@@ -50,12 +60,14 @@ pub(super) enum Kind {
 pub(super) enum Value {
     Text(String),
     Path(Option<PathBuf>),
+    Paths(Vec<PathBuf>),
     Secret(Secret),
     Duration(Duration),
     Size(u64),
     Count(u64),
     Number(f64),
     Flag(bool),
+    FlagOrNone(Option<bool>),
     Address(Option<SocketAddr>),
     Networks(Vec<Network>),
     Names(Vec<String>),
@@ -96,6 +108,7 @@ impl Kind {
             Self::SocketPath => format!("a path of at most {SOCKET_PATH_MAX} bytes, or \"\""),
             Self::Secret => "a secret".to_owned(),
             Self::SecretFile => "the path of a file, or \"\"".to_owned(),
+            Self::SecretFiles => "a list of paths of files".to_owned(),
             Self::Duration(least, most) => {
                 format!("a duration from {} to {}", print_duration(*least), print_duration(*most))
             }
@@ -105,8 +118,13 @@ impl Kind {
             Self::Count(least, most) => {
                 format!("a whole number from {} to {}", print_count(*least), print_count(*most))
             }
+            Self::CountOf(choices) => {
+                let choices: Vec<_> = choices.iter().map(|choice| print_count(*choice)).collect();
+                format!("one of {}", choices.join(", "))
+            }
             Self::Number(least, most) => format!("a number from {least:?} to {most:?}"),
             Self::Flag => "true or false".to_owned(),
+            Self::FlagOrNone => "true, false, or \"\"".to_owned(),
             Self::Choice([only]) => format!("{only:?}"),
             Self::Choice(choices) => {
                 let shown =
@@ -118,6 +136,8 @@ impl Kind {
             Self::AddressOrNone => "an address such as 127.0.0.1:7070, or \"\"".to_owned(),
             Self::Networks => "a list of networks such as 10.0.0.0/8".to_owned(),
             Self::Names => "a list of names".to_owned(),
+            Self::Countries => "a list of countries such as KOR".to_owned(),
+            Self::IdTypes => "a list of document types such as passport".to_owned(),
             Self::FileMode => "an octal file mode such as \"0660\"".to_owned(),
             Self::UserId => "the number of a user".to_owned(),
             Self::Schedule => "a cron expression of six fields, seconds first, in UTC".to_owned(),
@@ -143,6 +163,10 @@ impl Kind {
             }
             Self::Secret => raw.text().map(|text| Value::Secret(Secret::new(text.to_owned()))),
             Self::SecretFile => raw.text().map(Value::path),
+            Self::SecretFiles => raw
+                .list()
+                .filter(|paths| paths.iter().all(|path| !path.is_empty()))
+                .map(|paths| Value::Paths(paths.into_iter().map(PathBuf::from).collect())),
             Self::Duration(least, most) => raw
                 .text()
                 .and_then(read_duration)
@@ -154,10 +178,15 @@ impl Kind {
             Self::Count(least, most) => {
                 raw.whole().filter(|count| least <= count && count <= most).map(Value::Count)
             }
+            Self::CountOf(choices) => {
+                raw.whole().filter(|count| choices.contains(count)).map(Value::Count)
+            }
             Self::Number(least, most) => {
                 raw.number().filter(|number| least <= number && number <= most).map(Value::Number)
             }
             Self::Flag => raw.flag().map(Value::Flag),
+            Self::FlagOrNone if raw.text() == Some("") => Some(Value::FlagOrNone(None)),
+            Self::FlagOrNone => raw.flag().map(|flag| Value::FlagOrNone(Some(flag))),
             Self::Choice(choices) => {
                 raw.text().filter(|text| choices.contains(text)).map(Value::text)
             }
@@ -173,6 +202,10 @@ impl Kind {
                 None => None,
             },
             Self::Names => raw.list().map(Value::Names),
+            Self::Countries => raw.codes(is_country, "three capital letters")?.map(Value::Names),
+            Self::IdTypes => raw
+                .codes(is_name, "small letters, digits and underscores, a letter first")?
+                .map(Value::Names),
             Self::FileMode => raw.text().and_then(read_file_mode).map(Value::FileMode),
             Self::UserId if raw.text() == Some("") => Some(Value::UserId(None)),
             Self::UserId => {
@@ -210,7 +243,9 @@ impl Kind {
             Raw::Other(name) => return (*name).to_owned(),
         };
         match self {
-            Self::Secret | Self::SecretFile | Self::Url => "a text that is not shown".to_owned(),
+            Self::Secret | Self::SecretFile | Self::SecretFiles | Self::Url => {
+                "a text that is not shown".to_owned()
+            }
             Self::Text
             | Self::Path
             | Self::PathOrNone
@@ -218,13 +253,17 @@ impl Kind {
             | Self::Duration(..)
             | Self::Size(..)
             | Self::Count(..)
+            | Self::CountOf(_)
             | Self::Number(..)
             | Self::Flag
+            | Self::FlagOrNone
             | Self::Choice(_)
             | Self::Address
             | Self::AddressOrNone
             | Self::Networks
             | Self::Names
+            | Self::Countries
+            | Self::IdTypes
             | Self::FileMode
             | Self::UserId
             | Self::Schedule
@@ -239,14 +278,18 @@ impl Value {
     pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
-            Self::Path(None) | Self::Address(None) | Self::UserId(None) => quoted(""),
+            Self::Path(None)
+            | Self::Address(None)
+            | Self::UserId(None)
+            | Self::FlagOrNone(None) => quoted(""),
             Self::Path(Some(path)) => quoted(&path.to_string_lossy()),
+            Self::Paths(paths) => list(paths.iter().map(|path| path.to_string_lossy().into())),
             Self::Secret(_) => quoted("(not shown)"),
             Self::Duration(duration) => quoted(&print_duration(*duration)),
             Self::Size(bytes) => quoted(&print_size(*bytes)),
             Self::Count(count) => print_count(*count),
             Self::Number(number) => format!("{number:?}"),
-            Self::Flag(flag) => flag.to_string(),
+            Self::Flag(flag) | Self::FlagOrNone(Some(flag)) => flag.to_string(),
             Self::Address(Some(address)) => quoted(&address.to_string()),
             Self::Networks(networks) => list(networks.iter().map(Network::to_string)),
             Self::Names(names) => list(names.iter().cloned()),
@@ -320,6 +363,19 @@ impl Raw {
             Self::Text(_) | Self::Whole(_) | Self::Number(_) | Self::Flag(_) | Self::Other(_) => {
                 None
             }
+        }
+    }
+
+    /// A list of which every item fits; `Err` names the first that does not.
+    fn codes(
+        &self,
+        fits: fn(&str) -> bool,
+        form: &str,
+    ) -> Result<Option<Vec<String>>, Option<String>> {
+        let codes = self.list();
+        match codes.iter().flatten().find(|code| !fits(code)) {
+            Some(code) => Err(Some(format!("{code:?} is not made of {form}"))),
+            None => Ok(codes),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::{ConfigError, Origin, Problem, Warning},
-    keys::{all, find, is_name, is_table, meant, name_in},
+    keys::{all, find, general, is_name, is_table, meant, names_in},
     kind::{Kind, Raw, Value},
 };
 
@@ -20,8 +20,7 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Written {
     entries: BTreeMap<String, Entry>,
-    /// Projects and callers, as (group, name): they exist even when their table is empty.
-    names: BTreeSet<(String, String)>,
+    names: Names,
     /// Paths whose value was refused, so that no rule complains about the default in its place.
     failed: BTreeSet<String>,
     pub(super) errors: Vec<ConfigError>,
@@ -33,14 +32,18 @@ pub(super) struct Written {
 pub(super) struct Effective {
     entries: BTreeMap<String, Entry>,
     failed: BTreeSet<String>,
-    pub(super) projects: Vec<String>,
-    pub(super) callers: Vec<String>,
+    names: Names,
 }
+
+/// The names that operators chose (projects, callers, templates), as (group, name): they exist even
+/// when their table is empty.
+#[derive(Debug, Default)]
+struct Names(BTreeSet<(String, String)>);
 
 impl Written {
     /// One value, over whatever was there.
     pub(super) fn set(&mut self, path: &str, raw: &Raw, origin: Origin) {
-        if !self.admit_name(path, &origin) {
+        if !self.admit_names(path, &origin) {
             return;
         }
         let Some(key) = find(path) else {
@@ -78,7 +81,7 @@ impl Written {
 
     /// A table that somebody opened; whether there is anything below it.
     pub(super) fn open(&mut self, path: &str, origin: Origin) -> bool {
-        if !self.admit_name(path, &origin) {
+        if !self.admit_names(path, &origin) {
             return false;
         }
         if let Some(key) = find(path) {
@@ -99,58 +102,70 @@ impl Written {
     }
 
     pub(super) fn resolve(self) -> (Effective, Vec<ConfigError>, Vec<Warning>) {
-        let named = |wanted: &str| -> Vec<String> {
-            self.names
-                .iter()
-                .filter(|(group, _)| group == wanted)
-                .map(|(_, name)| name.clone())
-                .collect()
-        };
-        let (projects, callers) = (named("projects"), named("callers"));
         let mut entries = BTreeMap::new();
         let mut failed = BTreeSet::new();
         for (pattern, key) in all() {
-            let names: &[String] = match pattern.split('.').next() {
-                Some("projects") => &projects,
-                Some("callers") => &callers,
-                _ => &[String::new()],
-            };
-            for name in names {
-                let path = pattern.replacen('*', name, 1);
-                let general = pattern.replacen("projects.*", "defaults", 1);
-                if self.failed.contains(&path) || self.failed.contains(&general) {
+            for path in self.names.paths(&pattern) {
+                let general = general(&path);
+                let ways = [Some(&path), general.as_ref()].into_iter().flatten();
+                if ways.clone().any(|way| self.failed.contains(way)) {
                     failed.insert(path.clone());
                 }
-                let written =
-                    self.entries.get(&path).or_else(|| self.entries.get(&general)).cloned();
-                let entry = match written {
-                    Some(entry) => entry,
-                    None => {
-                        Entry { value: default_of(&key.kind, key.default), origin: Origin::Default }
-                    }
-                };
+                let written = ways.filter_map(|way| self.entries.get(way)).next().cloned();
+                let entry = written.unwrap_or_else(|| Entry {
+                    value: default_of(&key.kind, key.default),
+                    origin: Origin::Default,
+                });
                 entries.insert(path, entry);
             }
         }
-        (Effective { entries, failed, projects, callers }, self.errors, self.warnings)
+        let effective = Effective { entries, failed, names: self.names };
+        (effective, self.errors, self.warnings)
     }
 
-    /// Notes the project or caller that a path leads to; a name that cannot be one is refused once.
-    fn admit_name(&mut self, path: &str, origin: &Origin) -> bool {
-        let Some((group, name)) = name_in(path) else { return true };
-        if is_name(name) {
-            self.names.insert((group.to_owned(), name.to_owned()));
-            return true;
-        }
-        let path = format!("{group}.{name}");
-        if self.failed.insert(path.clone()) {
-            let expected =
-                "a name of at most 32 lower-case letters, digits and underscores, a letter first"
+    /// Notes every name that a path leads by; one that cannot be a name is refused once.
+    fn admit_names(&mut self, path: &str, origin: &Origin) -> bool {
+        for (group, name) in names_in(path) {
+            if is_name(name) {
+                self.names.0.insert((group.to_owned(), name.to_owned()));
+                continue;
+            }
+            let path = format!("{group}.{name}");
+            if self.failed.insert(path.clone()) {
+                let expected = "a name of at most 32 lower-case letters, digits and underscores, \
+                                a letter first"
                     .to_owned();
-            let problem = Problem::Misfit { expected, found: format!("{name:?}") };
-            self.refuse(&path, origin.clone(), problem);
+                let problem = Problem::Misfit { expected, found: format!("{name:?}") };
+                self.refuse(&path, origin.clone(), problem);
+            }
+            return false;
         }
-        false
+        true
+    }
+}
+
+impl Names {
+    /// The names of a group of paths. What `[defaults]` names exists in every project.
+    fn of(&self, group: &str) -> BTreeSet<&str> {
+        let general = general(group);
+        let is_meant = |known: &str| known == group || Some(known) == general.as_deref();
+        let meant = self.0.iter().filter(|(known, _)| is_meant(known));
+        meant.map(|(_, name)| name.as_str()).collect()
+    }
+
+    /// Every path of a pattern.
+    fn paths(&self, pattern: &str) -> Vec<String> {
+        let mut parts = pattern.split('.');
+        let mut paths = vec![parts.next().unwrap_or_default().to_owned()];
+        for part in parts {
+            let mut below = Vec::new();
+            for above in &paths {
+                let names = if part == "*" { self.of(above) } else { BTreeSet::from([part]) };
+                below.extend(names.iter().map(|name| format!("{above}.{name}")));
+            }
+            paths = below;
+        }
+        paths
     }
 }
 
@@ -165,6 +180,16 @@ impl Effective {
 
     pub(super) fn is_sound(&self, path: &str) -> bool {
         !self.failed.contains(path)
+    }
+
+    /// The names in a group such as `projects`.
+    pub(super) fn names(&self, group: &str) -> BTreeSet<&str> {
+        self.names.of(group)
+    }
+
+    /// Every path of the pattern of a key or a table.
+    pub(super) fn paths(&self, pattern: &str) -> Vec<String> {
+        self.names.paths(pattern)
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {

@@ -108,6 +108,11 @@ pub(super) fn is_token_prefix(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+/// The form of an ISO 3166-1 alpha-3 code, whether or not the code is given to a country.
+pub(super) fn is_country(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
 /// `info`, or `info,argospool::engine=debug`. A bare word that is no level would be taken for a
 /// module name by the log filter, so that `inof` switched all logging off; here it is refused.
 pub(super) fn is_log_filter(text: &str) -> bool {

@@ -6,14 +6,17 @@ use std::fmt::Write as _;
 use super::{
     Loaded,
     error::Origin,
-    keys::{Key, Table, variable},
+    keys::{Key, Table, any_name, filled, variable},
     kind::{Kind, Value, quoted},
     merge::{Entry, default_of},
-    table::tables,
+    table::{DEFAULTS, TEMPLATES, tables},
 };
 
 /// Letters of the widest value that the others are lined up with.
 const COLUMN_MAX: usize = 24;
+/// What the template of the example says.
+const TEMPLATE: [(&str, &str); 2] =
+    [("allowed_countries", "KOR"), ("allowed_id_types", "passport")];
 const EXAMPLE_HEAD: &str = "\
 # argospool.toml: every key with its default.
 # Durations \"250ms\" \"30s\" \"15m\" \"24h\"; sizes \"32MiB\"; counts end in _tokens, _callers, _lines.
@@ -26,30 +29,40 @@ const EXAMPLE_HEAD: &str = "\
 pub fn example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
     for table in tables() {
-        let is_caller = table.path.starts_with("callers.");
         let keys = table.keys.iter().filter(|key| !matches!(key.kind, Kind::Secret));
-        let lines: Vec<_> = keys
-            .map(|key| Line {
-                name: key.name,
-                value: default_text(key),
-                remark: key.about.to_owned(),
-            })
-            .collect();
+        let line = |key: &Key| {
+            let value = if table.path == TEMPLATES {
+                let (_, text) = TEMPLATE.iter().find(|(name, _)| *name == key.name)?;
+                default_of(&key.kind, text).to_toml()
+            } else {
+                default_text(key)
+            };
+            Some(Line { name: key.name, value, remark: key.about.to_owned() })
+        };
+        let lines: Vec<_> = keys.filter_map(line).collect();
         if table.path == "projects.*" {
             text.push_str(
                 "\n# What stands below this holds for every project that does not say otherwise,\n",
             );
             text.push_str("# e.g. refill.target_tokens = 2_000.\n[defaults]\n");
         }
-        // A caller that is there in the example would lock everybody else out.
-        let mark = if is_caller { "# " } else { "" };
+        // A caller that is there in the example would lock everybody else out, and a template would be
+        // one that nobody asked for.
+        let is_aside = table.path.starts_with("callers.") || holds_parameters(table);
+        let mark = if is_aside { "# " } else { "" };
         text.push('\n');
         if table.path.is_empty() {
             text.push_str(&block(&lines, mark));
             continue;
         }
-        let path = table.path.replacen("callers.*", "callers.kyc_web", 1);
-        let path = path.replacen("projects.*", "projects.default", 1);
+        let path = filled(table.path, |group| {
+            let name = match group {
+                "callers" => "kyc_web",
+                "projects" => "default",
+                _ => "kr_passport",
+            };
+            name.to_owned()
+        });
         let _ = writeln!(text, "# {}\n{mark}[{path}]", table.about);
         text.push_str(&block(&lines, mark));
     }
@@ -64,9 +77,12 @@ pub fn reference() -> String {
         for key in table.keys {
             let pattern = table.pattern(key);
             let (name, default) = if matches!(key.kind, Kind::Secret) {
-                (variable(&pattern).replacen('*', "<NAME>", 1), String::new())
+                (
+                    variable(&filled(&pattern, |group| format!("<{}>", any_name(group)))),
+                    String::new(),
+                )
             } else {
-                (pattern.replacen('*', "NAME", 1), format!("`{}`", default_text(key)))
+                (filled(&pattern, any_name), format!("`{}`", default_text(key)))
             };
             let expected = key.kind.expected();
             let _ = writeln!(text, "| `{name}` | {default} | {expected} | {} |", key.about);
@@ -81,27 +97,26 @@ impl Loaded {
     pub fn dump(&self, origins: bool) -> String {
         let mut text = String::new();
         for table in tables() {
-            let names: &[String] = match table.path.split('.').next() {
-                Some("projects") => &self.effective.projects,
-                Some("callers") => &self.effective.callers,
-                _ => &[String::new()],
-            };
-            for name in names {
-                self.dump_table(table, name, origins, &mut text);
+            for path in self.effective.paths(table.path) {
+                self.dump_table(table, &path, origins, &mut text);
             }
         }
         text
     }
 
-    fn dump_table(&self, table: &Table, name: &str, origins: bool, text: &mut String) {
-        let path = table.path.replacen('*', name, 1);
+    fn dump_table(&self, table: &Table, path: &str, origins: bool, text: &mut String) {
+        let mut above = String::new();
         if !path.is_empty() {
             let _ = writeln!(text, "\n[{path}]");
+            above = format!("{path}.");
         }
         let mut lines = Vec::new();
         for key in table.keys {
-            let Entry { value, origin } =
-                self.effective.entry(&table.pattern(key).replacen('*', name, 1));
+            let Entry { value, origin } = self.effective.entry(&format!("{above}{}", key.name));
+            // A parameter that nobody set is not there.
+            if holds_parameters(table) && *origin == Origin::Default {
+                continue;
+            }
             let Value::Secret(secret) = value else {
                 let remark = if origins { origin.to_string() } else { String::new() };
                 lines.push(Line { name: key.name, value: value.to_toml(), remark });
@@ -118,6 +133,10 @@ impl Loaded {
     pub fn origins(&self) -> impl Iterator<Item = (&str, &Origin)> {
         self.effective.entries().map(|(path, Entry { origin, .. })| (path, origin))
     }
+}
+
+fn holds_parameters(table: &Table) -> bool {
+    [DEFAULTS, TEMPLATES].contains(&table.path)
 }
 
 struct Line {

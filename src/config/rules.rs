@@ -6,8 +6,9 @@ use super::{
     error::{ConfigError, Origin, Problem, Warning},
     merge::Effective,
     notation::{print_count, print_duration},
-    settings::{CallerProof, LedgerKind, Project, Settings},
+    settings::{CallerProof, LedgerKind, LinkMode, Project, Settings},
 };
+use crate::domain::secret::Secret;
 
 /// What a late copy of a call may still need after its time-out: contract 0 has it at the gateway for
 /// some 29 s.
@@ -32,6 +33,8 @@ pub(super) fn check(
         rules.calls(name, project);
         rules.stock(name, project);
         rules.times(name, project);
+        rules.links(name, project);
+        warnings.extend(idle_previous_key(name, project));
     }
     rules.distinct_projects(settings);
     if let Some(listen) = settings.grpc.listen.filter(|listen| !listen.ip().is_loopback())
@@ -219,6 +222,19 @@ impl Rules<'_> {
         }
     }
 
+    /// What ARGOS takes as a parameter is a matter of the link, and judged where links are made.
+    fn links(&mut self, name: &str, project: &Project) {
+        let key = |key: &str| format!("projects.{name}.liveform.{key}");
+        let (until_key, mode_key) = (key("start_valid_until"), key("mode"));
+        let liveform = &project.liveform;
+        let seals = liveform.mode != LinkMode::Plain;
+        self.demand(seals || !liveform.start_valid_until, &[&until_key, &mode_key], || {
+            "start_valid_until = true needs mode mixed or sealed: in a plain link anybody could put \
+             the deadline off, and ARGOS takes it in sealed form only"
+                .to_owned()
+        });
+    }
+
     /// Two pools under one pid would each count on the whole cap, and one webhook secret would lead to
     /// two projects.
     fn distinct_projects(&mut self, settings: &Settings) {
@@ -272,6 +288,18 @@ impl Rules<'_> {
 /// Port 0 never clashes: the system picks another one each time.
 fn is_same(left: Option<SocketAddr>, right: Option<SocketAddr>) -> bool {
     left.is_some_and(|address| address.port() != 0) && left == right
+}
+
+/// A key that changed has one text as the current one and another as the previous one; twice the same
+/// is harmless, and probably a file that was not replaced.
+fn idle_previous_key(name: &str, project: &Project) -> Option<Warning> {
+    let liveform = &project.liveform;
+    let in_use = [Some(&project.api_key), liveform.secret_key.as_ref()];
+    let is_in_use = |secret: &Secret| in_use.iter().flatten().any(|used| used.secret == *secret);
+    let is_idle = liveform.previous_keys.iter().any(|previous| is_in_use(&previous.secret));
+    is_idle.then(|| Warning::PreviousKeyInUse {
+        key: format!("projects.{name}.liveform.previous_key_files"),
+    })
 }
 
 /// What stands in for a token that could not be read.

@@ -17,20 +17,53 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 /// Letters that a webhook secret has at least: it is all that keeps a stranger from reporting facts.
 const WEBHOOK_SECRET_MIN: usize = 16;
 
-/// The API key of a project, and where it can be read again after it was changed there.
+/// A secret, and where it can be read again after it was changed there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKeySource {
+pub struct SecretSource {
     pub secret: Secret,
-    /// `None` when the key came from the environment, which does not change.
+    /// `None` when the secret came from the environment, which does not change.
     pub file: Option<PathBuf>,
+    pub(super) place: Place,
 }
 
-impl ApiKeySource {
-    /// The key as its file holds it at this moment; `None` without a file. Blocks on the disk.
+impl SecretSource {
+    /// The secret as its file holds it at this moment; `None` without a file. Blocks on the disk.
     pub fn read_again(&self) -> io::Result<Option<Secret>> {
         let Some(path) = &self.file else { return Ok(None) };
-        let secret = read(path).and_then(check_header)?;
+        let secret = read(path).and_then(|secret| self.place.check(secret))?;
         Ok(Some(secret))
+    }
+}
+
+/// Where a secret is used, which says what it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// API keys and bearer tokens travel in headers.
+    Header,
+    /// The webhook secret is a segment of a path.
+    PathSegment,
+    /// A key that never leaves: any text will do.
+    Cipher,
+}
+
+impl Place {
+    pub(super) fn check(self, secret: Secret) -> Result<Secret, SecretFault> {
+        let text = secret.expose().as_bytes();
+        let fault = match self {
+            Self::Header => {
+                (!text.iter().all(u8::is_ascii_graphic)).then_some(SecretFault::NotForHeader)
+            }
+            Self::PathSegment => {
+                let fits = text.len() >= WEBHOOK_SECRET_MIN
+                    && text.iter().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(b));
+                (!fits).then_some(SecretFault::NotForPath)
+            }
+            Self::Cipher => None,
+        };
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(secret),
+        }
     }
 }
 
@@ -90,20 +123,6 @@ pub(super) fn read(path: &Path) -> Result<Secret, SecretFault> {
     Ok(Secret::new(line.to_owned()))
 }
 
-/// API keys and bearer tokens travel in headers.
-pub(super) fn check_header(secret: Secret) -> Result<Secret, SecretFault> {
-    let fits = secret.expose().bytes().all(|b| b.is_ascii_graphic());
-    if fits { Ok(secret) } else { Err(SecretFault::NotForHeader) }
-}
-
-/// The webhook secret is a segment of a path.
-pub(super) fn check_path_segment(secret: Secret) -> Result<Secret, SecretFault> {
-    let text = secret.expose().as_bytes();
-    let fits = text.len() >= WEBHOOK_SECRET_MIN
-        && text.iter().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(b));
-    if fits { Ok(secret) } else { Err(SecretFault::NotForPath) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
@@ -149,30 +168,33 @@ mod tests {
     #[test]
     fn what_cannot_travel_in_its_place_is_refused_without_being_repeated() {
         let secret = |text: &str| Secret::new(text.to_owned());
-        assert!(check_header(secret("AKIA+/=_-~")).is_ok());
+        assert!(Place::Header.check(secret("AKIA+/=_-~")).is_ok());
         for text in ["two words", "line\nline", "\u{feff}k", "kä"] {
-            let refusal = check_header(secret(text)).unwrap_err().to_string();
+            let refusal = Place::Header.check(secret(text)).unwrap_err().to_string();
             assert!(!refusal.contains(text), "{refusal}");
         }
-        assert!(check_path_segment(secret("0123456789abcdef")).is_ok());
+        assert!(Place::PathSegment.check(secret("0123456789abcdef")).is_ok());
         for text in ["0123456789abcde", "0123456789abcde/", "0123456789abcde%20"] {
-            let refusal = check_path_segment(secret(text)).unwrap_err().to_string();
+            let refusal = Place::PathSegment.check(secret(text)).unwrap_err().to_string();
             assert!(!refusal.contains(text), "{refusal}");
         }
     }
 
     #[test]
-    fn a_changed_api_key_is_read_again_from_its_file() {
+    fn a_changed_key_is_read_again_from_its_file() {
         let file = file("old\n", 0o600);
         let path = Some(file.path().to_owned());
-        let source = ApiKeySource { secret: read(file.path()).unwrap(), file: path };
+        let secret = read(file.path()).unwrap();
+        let source = SecretSource { secret, file: path, place: Place::Header };
         fs::write(file.path(), "new\n").unwrap();
         assert_eq!(source.read_again().unwrap().unwrap().expose(), "new");
         for unusable in ["", "two words"] {
             fs::write(file.path(), unusable).unwrap();
             assert_eq!(source.read_again().unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
-        let fixed = ApiKeySource { file: None, ..source };
+        let cipher_key = SecretSource { place: Place::Cipher, ..source.clone() };
+        assert_eq!(cipher_key.read_again().unwrap().unwrap().expose(), "two words");
+        let fixed = SecretSource { file: None, ..source };
         assert_eq!(fixed.read_again().unwrap(), None);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{network::Network, secrets::ApiKeySource};
+use super::{network::Network, secrets::SecretSource};
 use crate::domain::{liveform::Parameter, secret::Secret};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +120,7 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Project {
     pub pid: String,
-    pub api_key: ApiKeySource,
+    pub api_key: SecretSource,
     pub argos: Argos,
     pub tokens: Tokens,
     pub refill: Refill,
@@ -129,6 +129,7 @@ pub struct Project {
     pub reconcile: Reconcile,
     pub webhook: ProjectWebhook,
     pub liveform: Liveform,
+    pub transfer: Transfer,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -237,6 +238,94 @@ impl CorrelationField {
 pub struct Liveform {
     /// Without a slash at its end.
     pub base_url: String,
+    pub mode: LinkMode,
+    pub cipher: LinkCipher,
+    pub gcm_layout: GcmLayout,
+    /// 12 or 16.
+    pub gcm_nonce_bytes: u32,
+    pub gcm_encoding: GcmEncoding,
+    pub pipeline: Pipeline,
+    /// `None`: the API key seals the links.
+    pub secret_key: Option<SecretSource>,
+    /// Keys that open what was sealed earlier, and seal nothing.
+    pub previous_keys: Vec<SecretSource>,
     pub url_max_bytes: u32,
     pub correlation_field: CorrelationField,
+    /// Whether the deadline of the lease is sealed into its link.
+    pub start_valid_until: bool,
+    /// Codes of three capital letters.
+    pub extra_countries: Vec<String>,
+    pub extra_id_types: Vec<String>,
+    /// What every link says unless its template or its caller says otherwise.
+    pub defaults: Parameters,
+    /// By name: what the links of leases say that name the template.
+    pub templates: BTreeMap<String, Parameters>,
+}
+
+/// How much of a link is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkMode {
+    Plain,
+    /// What ARGOS takes in sealed form only.
+    Mixed,
+    /// Everything but pid and language; the token too.
+    Sealed,
+}
+
+/// What seals links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkCipher {
+    Ecb,
+    Gcm,
+}
+
+/// In which order the parts of a text sealed with GCM stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcmLayout {
+    NonceCiphertextTag,
+    NonceTagCiphertext,
+    CiphertextTagNonce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcmEncoding {
+    Base64,
+    Hex,
+}
+
+/// What the project verifies people with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipeline {
+    IdDocument,
+    Knowledge,
+}
+
+/// Parameters of links by the names of their fields; what is not set is not there. Only their kinds
+/// are checked: what ARGOS takes is a matter of the link.
+pub type Parameters = BTreeMap<String, ParameterValue>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParameterValue {
+    /// Never empty.
+    Text(String),
+    Flag(bool),
+    /// Never empty.
+    List(Vec<String>),
+}
+
+/// Secure Data Transfer: what ARGOS and we send each other, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// What comes in is opened whether or not this is set.
+    pub seal_requests: bool,
+    pub request_shape: RequestShape,
+}
+
+/// Where the sealed text of a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestShape {
+    /// It is the body.
+    Raw,
+    /// In `{"data": "…"}`.
+    Data,
 }

@@ -3,10 +3,12 @@
 //! here, so a key cannot be known to one of them and not to the others.
 
 mod daemon;
+mod liveform;
 mod project;
 
 use std::time::Duration;
 
+pub(super) use self::liveform::{DEFAULTS, TEMPLATES};
 use super::keys::Table;
 
 const KIB: u64 = 1 << 10;
@@ -17,7 +19,7 @@ const RETENTION_MAX: Duration = hours(365 * 24);
 
 /// All tables, in the order in which people read them.
 pub(super) fn tables() -> impl Iterator<Item = &'static Table> + Clone {
-    daemon::TABLES.iter().chain(project::TABLES)
+    daemon::TABLES.iter().chain(project::TABLES).chain(liveform::TABLES)
 }
 
 const fn millis(count: u64) -> Duration {

@@ -1,5 +1,6 @@
 //! The configuration from outside: sources in, settings or sentences out.
 
+mod liveform;
 mod printing;
 mod rules;
 mod secrecy;
@@ -9,7 +10,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 use super::{
-    keys::{all, variable},
+    keys::{all, filled, variable},
     kind::{Kind, Raw},
     *,
 };
@@ -182,7 +183,7 @@ fn unknown_keys_in_files_and_flags_are_errors_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_releases_are_not_silently_accepted() {
-    for table in ["reconcile", "transfer", "liveform.defaults"] {
+    for table in ["tls", "liveform.callers", "transfer.keys"] {
         let scene = Scene::new().file(&format!("[projects.default.{table}]\nanything = 1\n"));
         scene.refused(&["unknown key"]);
     }
@@ -257,31 +258,41 @@ fn systemd_gives_the_data_directory_unless_somebody_says_otherwise() {
 
 #[test]
 fn every_key_in_the_table_reaches_the_settings() {
-    let scene = || Scene::new().flag("callers.web.uid", "1");
+    let named = || Scene::new().flag("projects.default.liveform.templates.kr.lang", "ko");
+    let scene = || named().flag("callers.web.uid", "1");
     let files = Scene::empty();
-    let (plain, with_token) = (scene().load().settings, Scene::new().load().settings);
+    let (plain, with_token) = (scene().load().settings, named().load().settings);
     for (pattern, key) in all() {
-        let name = if pattern.starts_with("callers.") { "web" } else { "default" };
-        let path = pattern.replacen('*', name, 1);
+        let path = filled(&pattern, |group| {
+            match group {
+                "callers" => "web",
+                "projects" => "default",
+                _ => "kr",
+            }
+            .to_owned()
+        });
         let file = files.secret_file("secret", PATH_SECRET);
         let base = if pattern.starts_with("callers.*.token") { &with_token } else { &plain };
         let candidates: Vec<String> = match key.kind {
             Kind::Choice(choices) => choices.iter().map(|choice| (*choice).to_owned()).collect(),
-            Kind::Flag => vec!["true".to_owned(), "false".to_owned()],
+            Kind::Flag | Kind::FlagOrNone => vec!["true".to_owned(), "false".to_owned()],
             Kind::Duration(least, most) => [least, most].map(notation::print_duration).to_vec(),
             Kind::Size(least, most) => [least, most].map(notation::print_size).to_vec(),
             Kind::Count(least, most) => [least, most].map(notation::print_count).to_vec(),
+            Kind::CountOf(choices) => choices.iter().map(|n| notation::print_count(*n)).collect(),
             Kind::Number(least, most) => [least, most].map(|number| format!("{number:?}")).to_vec(),
             Kind::Address | Kind::AddressOrNone => vec!["127.0.0.1:1".to_owned()],
             Kind::Networks => vec!["10.0.0.0/8".to_owned()],
             Kind::Names => vec!["other".to_owned()],
+            Kind::Countries => vec!["XKX".to_owned()],
+            Kind::IdTypes => vec!["voter_card".to_owned()],
             Kind::FileMode => vec!["0600".to_owned()],
             Kind::UserId => vec!["7".to_owned()],
             Kind::Schedule => vec!["0 0 0 * * *".to_owned()],
             Kind::Url => vec!["https://example.com".to_owned()],
             Kind::LogFilter => vec!["warn".to_owned()],
             Kind::Secret => vec![PATH_SECRET.to_owned()],
-            Kind::SecretFile => vec![file],
+            Kind::SecretFile | Kind::SecretFiles => vec![file],
             Kind::Text | Kind::Path | Kind::PathOrNone | Kind::SocketPath | Kind::TokenPrefix => {
                 vec!["x".to_owned()]
             }
@@ -290,7 +301,7 @@ fn every_key_in_the_table_reaches_the_settings() {
         for text in candidates {
             // Below the rules, which would refuse some of these.
             let mut written = Written::default();
-            let mut sources = if base == &plain { scene().sources } else { Scene::new().sources };
+            let mut sources = if base == &plain { scene().sources } else { named().sources };
             sources
                 .environment
                 .retain(|(name, _)| name != "ARGOS_API_KEY" || !path.contains("api_key"));

@@ -305,28 +305,4 @@ pub(super) const TABLES: &[Table] = &[
             ),
         ],
     },
-    Table {
-        path: "projects.*.liveform",
-        about: "The URLs that callers get.",
-        keys: &[
-            shared(
-                "base_url",
-                Kind::Url,
-                "https://form.argosidentity.com",
-                "http:// only to loopback",
-            ),
-            shared(
-                "url_max_bytes",
-                Kind::Count(256, 8_192),
-                "2_048",
-                "a longer URL is refused: its QR code would not be read",
-            ),
-            shared(
-                "correlation_field",
-                Kind::Choice(&["userid", "cf1", "cf2", "cf3", ""]),
-                "userid",
-                "carries a mark of ours where the caller leaves it empty, so that results find their lease; \"\" is none",
-            ),
-        ],
-    },
 ];

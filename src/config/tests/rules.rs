@@ -19,6 +19,10 @@ fn what_is_of_another_shape_than_its_key_is_refused() {
         ("ledger.history_max_lines = '1000'", "found \"1000\""),
         ("ledger.history_max_lines = -1", "found -1"),
         ("[defaults.argos]\ncalls_per_second = nan", "found NaN"),
+        ("[defaults.liveform]\ngcm_nonce = '12'", "expected one of 12, 16, found \"12\""),
+        ("[defaults.liveform.defaults]\nallowed_countries = 'KOR'", "expected a list of names"),
+        ("[defaults.liveform]\ntemplates.kr = 'KOR'", "templates.kr: expected a table"),
+        ("[defaults.liveform]\nprevious_key_files = []", "belongs to one project"),
     ] {
         Scene::new().file(text).refused(&[part]);
     }
@@ -31,6 +35,15 @@ fn a_name_that_fits_no_label_is_refused_once() {
 }
 
 #[test]
+fn a_template_has_a_name_like_a_project() {
+    for above in ["projects.default", "defaults"] {
+        let table = format!("{above}.liveform.templates.KR-passport");
+        let scene = Scene::new().file(&format!("[{table}]\nlang = 'ko'\ncf1 = 'x'\n"));
+        scene.refused(&[&format!("0.toml:1: {table}: expected a name")]);
+    }
+}
+
+#[test]
 fn every_rule_has_an_input_that_breaks_it_and_a_reason() {
     const D: &str = "projects.default.";
     for (key, text, parts) in [
@@ -40,6 +53,19 @@ fn every_rule_has_an_input_that_breaks_it_and_a_reason() {
         ("argos.api_url", "http://rest-api.argosidentity.com/v3", &["only loopback"]),
         ("argos.api_url", "https://rest-api.argosidentity.com/v3/", &["ends with a slash"]),
         ("liveform.base_url", "https://form.argosidentity.com?x", &["query"]),
+        ("liveform.gcm_nonce", "13", &["liveform.gcm_nonce: expected one of 12, 16, found \"13\""]),
+        ("liveform.cipher", "cbc", &["liveform.cipher: expected one of ecb, gcm"]),
+        ("liveform.mode", "encrypted", &["one of plain, mixed, sealed"]),
+        ("liveform.extra_countries", "XKX, kr", &["\"kr\" is not made of three capital letters"]),
+        ("liveform.extra_countries", "XKX,", &["\"\" is not made of three"]),
+        ("liveform.extra_id_types", "passport,Visa", &["\"Visa\" is not made of small letters"]),
+        (
+            "liveform.defaults.age_limit",
+            "no",
+            &["defaults.age_limit: expected true, false, or \"\""],
+        ),
+        ("liveform.templates.kr.lang", " ko", &["templates.kr.lang: expected text without spaces"]),
+        ("transfer.request_shape", "json", &["one of raw, data"]),
         ("tokens.prefix", "-ap", &["a letter or digit first"]),
         ("tokens.prefix", "", &["1 to 32"]),
         ("tokens.late_copy_delay", "89s", &["2 x request_timeout + 30s (90s)", "used token"]),

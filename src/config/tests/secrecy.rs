@@ -53,8 +53,12 @@ fn a_variable_that_was_passed_on_empty_says_nothing_where_nothing_makes_no_sense
 
 #[test]
 fn a_secret_is_refused_in_a_file_and_on_the_command_line_without_being_repeated() {
-    for key in ["projects.default.api_key", "projects.default.webhook.secret", "callers.web.token"]
-    {
+    for key in [
+        "projects.default.api_key",
+        "projects.default.webhook.secret",
+        "projects.default.liveform.secret_key",
+        "callers.web.token",
+    ] {
         for scene in [
             Scene::new().file(&format!("callers.web.uid = 1\n{key} = '{KEY}'\n")),
             Scene::new().flag("callers.web.uid", "1").flag(key, KEY),
@@ -76,14 +80,23 @@ fn a_secret_never_shows_in_an_error_in_debug_output_or_in_a_dump() {
         Scene::new()
             .flag("projects.default.argos.api_url", &format!("https://u:{KEY}@example.com")),
         Scene::new().variable("ARGOSPOOL_CALLERS__WEB__TOKEN", &format!("{KEY} {KEY}")),
+        Scene::new().flag("projects.default.liveform.secret_key_file", KEY),
+        Scene::new().flag("projects.default.liveform.previous_key_files", KEY),
+        Scene::new().flag("projects.default.liveform.previous_key_files", &format!("{KEY},")),
+        Scene::new().file(&format!("[projects.default.liveform]\nprevious_key_files = '{KEY}'\n")),
     ] {
         let errors = scene.errors();
         assert_eq!(errors.len(), 1, "{errors:#?}");
         assert!(!errors[0].contains(KEY), "{errors:#?}");
     }
-    let scene = Scene::new().variable("ARGOSPOOL_PROJECTS__DEFAULT__WEBHOOK__SECRET", PATH_SECRET);
-    let loaded = scene.load();
-    for text in [format!("{:?}", loaded.settings), loaded.dump(false), loaded.dump(true)] {
+    let scene = Scene::new()
+        .variable("ARGOSPOOL_PROJECTS__DEFAULT__WEBHOOK__SECRET", PATH_SECRET)
+        .variable("ARGOSPOOL_PROJECTS__DEFAULT__LIVEFORM__SECRET_KEY", KEY);
+    let previous = scene.secret_file("previous", KEY);
+    let loaded = scene.flag("projects.default.liveform.previous_key_files", &previous).load();
+    let warnings = format!("{:?} {}", loaded.warnings, loaded.warnings[0]);
+    let texts = [format!("{:?}", loaded.settings), warnings, loaded.dump(false), loaded.dump(true)];
+    for text in texts {
         assert!(!text.contains(KEY) && !text.contains(PATH_SECRET), "{text}");
     }
 }
