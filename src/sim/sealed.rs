@@ -201,7 +201,7 @@ fn ecb_seal(plain: &[u8], key: &Key) -> Vec<u8> {
 }
 
 fn ecb_open(mut bytes: Vec<u8>, key: &Key) -> Option<Vec<u8>> {
-    if bytes.is_empty() || bytes.len() % BLOCK != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(BLOCK) {
         return None;
     }
     let cipher = Aes256::new(key.into());
