@@ -41,7 +41,7 @@ color:var(--soft)}summary{cursor:pointer}table{width:100%;border-collapse:collap
 th,td{text-align:left;font-weight:400;padding:.25rem .5rem .25rem 0;vertical-align:top;\
 border-top:1px solid var(--line);overflow-wrap:anywhere}tr:first-child>*{border-top:0}\
 td:last-child{padding-right:0;text-align:right;white-space:nowrap}td:nth-child(2){color:var(--ink)}\
-.encrypted{color:var(--good)}";
+table th{white-space:nowrap}.encrypted{color:var(--good)}";
 
 const GOOD: (&str, &str) = ("good", "✓");
 const BAD: (&str, &str) = ("bad", "✕");
