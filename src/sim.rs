@@ -6,23 +6,28 @@
 //!
 //! Where the contract leaves a question open, the simulator does what hurts the daemon most if it
 //! relies on luck: registering a used id arms it anew, and a token that two people hold lets both in.
-//! Sealed links are read and webhooks can be sealed (contract 5.1, ECB); the bodies of REST calls are
-//! always plain.
+//! It knows everything about sealing: `sealed` has the two ciphers, `keys` says which key seals what,
+//! `links` reads what a link says, sealed or plain, and `transfer` is Secure Data Transfer.
 
 mod control;
 mod crowd;
 mod delivery;
 mod faults;
+mod keys;
+mod links;
 mod liveform;
 mod page;
 mod pool;
 mod project;
 mod record;
+mod refusal;
 mod rules;
 mod sealed;
 mod server;
+mod settings;
 mod submissions;
 mod token_api;
+mod transfer;
 mod visitor;
 mod webhooks;
 mod wire;
@@ -48,13 +53,16 @@ pub use self::{
     control::{Command, ControlError, Visit},
     crowd::{Crowd, CrowdReport, Plan, Played},
     faults::{Effect, Fault, FaultBody, Operation, Script, Times},
-    liveform::{Decision, ENTRY, Refusal, SESSION},
+    keys::Key,
+    liveform::{Decision, ENTRY, SESSION},
     project::ProjectOptions,
     record::{SubmissionRecord, TokenRecord, TokenState},
+    refusal::Refusal,
     rules::{
-        Expiration, ExpiredShape, ListName, Overflow, RuleChange, SubmissionOrder, TimestampShape,
-        TokenPlace, VolumeDeletion,
+        Expiration, ExpiredShape, ListName, Overflow, Pipeline, RuleChange, SubmissionOrder,
+        TimestampShape, TokenPlace, VolumeDeletion,
     },
+    sealed::{Cipher, Encoding, Gcm, Layout, NonceBytes},
     submissions::{Person, Status},
     visitor::{Lost, Shown, Visitor},
     webhooks::{Delivery, Flavour, TokenKey, WebhookSettings},

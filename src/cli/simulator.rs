@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure, screen::Screen};
-use crate::sim::{ProjectOptions, Simulator, SimulatorOptions};
+use crate::sim::{ProjectOptions, RuleChange, Simulator, SimulatorOptions};
 
 const CONTROL: &str = "\
 Control side, under /_sim/ of the address; wherever \"pid\" is absent the project is meant:
@@ -14,7 +14,12 @@ Control side, under /_sim/ of the address; wherever \"pid\" is absent the projec
   GET  counters             what it saw, for tests to judge a daemon by
   GET  record?offset=N      what became of every token ever registered, 1000 a page
   POST rules                cap, expiration, abandoned_after_ms, volume_deletion, list_page,
-                            list_name, expired_as, token_place, timestamps, submission_order, ...
+                            list_name, expired_as, token_place, timestamps, submission_order,
+                            api_key, secret_key, pipeline, encryption_only, secure_transfer,
+                            sealed_errors, ip_whitelist, form_return_url, ...;
+                            link_cipher and transfer_cipher are \"ecb\" or {\"gcm\":{\"layout\":
+                            \"nonce_ciphertext_tag\",\"nonce_bytes\":12,\"encoding\":\"base64\"}}; other
+                            layouts: nonce_tag_ciphertext, ciphertext_tag_nonce; other encoding: hex
   POST faults               {\"operation\":\"list\",\"times\":1,\"fault\":{\"kind\":\"page_twice\"}}
   POST clear_faults
   POST clock                {\"skip_ms\":3600000}
@@ -47,14 +52,31 @@ pub struct SimulatorArgs {
     /// Where webhooks go; http:// only
     #[arg(long, value_name = "URL")]
     pub webhook_url: Option<String>,
+    /// What seals links, where it is not the API key; made up, as that is
+    #[arg(long, value_name = "KEY")]
+    pub secret_key: Option<String>,
+    /// What POST rules would change, from the start, such as '{"secure_transfer":true}'
+    #[arg(long, value_name = "JSON", value_parser = rules)]
+    pub rules: Option<RuleChange>,
 }
 
 impl SimulatorArgs {
     fn options(self) -> SimulatorOptions {
-        let Self { listen, pid, cap, latency, webhook_url } = self;
-        let project = ProjectOptions { pid, cap, webhook_url, ..ProjectOptions::default() };
+        let Self { listen, pid, cap, latency, webhook_url, secret_key, rules } = self;
+        let mut rules = rules.unwrap_or_default();
+        let mut project =
+            ProjectOptions { pid, cap, webhook_url, secret_key, ..ProjectOptions::default() };
+        // The greeting shows the key that counts.
+        if let Some(key) = rules.api_key.take() {
+            key.expose().clone_into(&mut project.api_key);
+        }
+        project.rules = rules;
         SimulatorOptions { listen, projects: vec![project], latency }
     }
+}
+
+fn rules(text: &str) -> Result<RuleChange, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Runs until it is told to stop.
@@ -109,7 +131,26 @@ a daemon for it:
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulatorArgs,
+    }
+
+    #[test]
+    fn rules_and_keys_are_settable_from_the_start() {
+        let read =
+            |rules| Line::try_parse_from(["simulator", "--secret-key", "s", "--rules", rules]);
+        let line = read("{\"secure_transfer\":true,\"api_key\":\"k\"}").ok().unwrap();
+        let project = line.args.options().projects.remove(0);
+        assert_eq!((project.api_key.as_str(), project.secret_key.as_deref()), ("k", Some("s")));
+        assert_eq!(project.rules.secure_transfer, Some(true));
+        assert!(read("{\"secure\":true}").is_err(), "what nobody knows is refused");
+    }
 
     #[tokio::test]
     async fn the_greeting_is_a_configuration_that_loads() {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     crowd::Crowd,
     faults::Script,
+    keys::Key,
     liveform::Decision,
     rules::RuleChange,
     webhooks::WebhookSettings,
@@ -40,7 +41,7 @@ pub enum Command {
     },
     /// Moves the clock forward.
     Clock { skip_ms: u64 },
-    /// Changes the rules of a project.
+    /// Changes the rules of a project, its keys among them.
     Rules(RuleChange),
     /// Registers tokens as another writer of the project would: also past the cap.
     Foreign {
@@ -72,7 +73,8 @@ pub enum Command {
         pid: Option<String>,
         body: Value,
     },
-    /// A visitor opens the link.
+    /// A visitor opens the link. The answer shows what it says: `says` has each parameter in force
+    /// with its `value` and whether it was `sealed`, of the token only the end.
     LiveformOpen(Visit),
     /// A visitor opens the link, if that has not been done, and passes step 1.
     LiveformStart(Visit),
@@ -94,7 +96,7 @@ pub enum Command {
 pub struct Visit {
     /// Equal names are one browser; absent is a visitor never seen before.
     pub visitor: Option<String>,
-    /// The parameters of the link: `pid`, `token`, `email`, `userid`, `cf1` to `cf3`.
+    /// The parameters of the link, such as `pid`, `token`, `userid`, `encrypted`.
     #[serde(flatten)]
     pub link: BTreeMap<String, String>,
 }
@@ -108,6 +110,9 @@ pub enum ControlError {
     ProjectUnknown,
     #[error("find the submission")]
     SubmissionUnknown,
+    /// Calls find their project by it.
+    #[error("give the project an api key that no other has")]
+    KeyUnfit,
     #[error("skip at most ten years")]
     SkipTooFar,
     #[error("add at most 100000 foreign tokens")]
@@ -158,7 +163,12 @@ impl World {
             }
             Command::Rules(change) => {
                 let pid = change.pid.as_deref();
-                let project = self.project(pid).ok_or(ControlError::ProjectUnknown)?;
+                let pid = self.project(pid).ok_or(ControlError::ProjectUnknown)?.pid.clone();
+                let key = change.api_key.as_ref().map(Key::expose);
+                if key.is_some_and(|key| key.is_empty() || self.is_key_of_another(key, &pid)) {
+                    return Err(ControlError::KeyUnfit);
+                }
+                let project = self.project(Some(&pid)).ok_or(ControlError::ProjectUnknown)?;
                 project.change_rules(now, change);
                 Ok(json!(project.rules))
             }
@@ -196,9 +206,10 @@ impl World {
             }
             Command::LiveformOpen(visit) => {
                 let (visitor, link) = self.visit(visit);
-                self.open(wall, &link, &visitor)
+                let said = self
+                    .open(wall, &link, &visitor)
                     .map_err(|refusal| ControlError::Refused { cause: refusal.cause() })?;
-                Ok(json!({"visitor": visitor}))
+                Ok(json!({"visitor": visitor, "says": said.shown()}))
             }
             Command::LiveformStart(visit) => {
                 let (visitor, link) = self.visit(visit);

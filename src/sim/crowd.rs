@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    liveform::{Decision, Refusal},
+    liveform::Decision,
+    refusal::Refusal,
     submissions::{Status, Submission},
     wire::{Millis, parameters},
     world::World,
@@ -110,7 +111,7 @@ impl World {
             Plan::NeverOpens => Ok(()),
             Plan::Opens => {
                 let visitor = self.new_visitor();
-                self.open(wall, link, &visitor)
+                self.open(wall, link, &visitor).map(drop)
             }
             Plan::WalksAway => self.submits(wall, link, &[], &mut ids),
             Plan::Submits { decision } => self.submits(wall, link, &[(decision, false)], &mut ids),

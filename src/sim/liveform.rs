@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    links::{self, Said},
     project::Project,
-    sealed,
+    refusal::Refusal,
     submissions::{Person, Status, Submission},
     webhooks::Trigger,
     wire::{Millis, from_iso},
@@ -19,91 +20,6 @@ use super::{
 pub const ENTRY: Millis = 3 * 60 * 1_000;
 /// How long a visitor who entered may go on.
 pub const SESSION: Millis = 20 * 60 * 1_000;
-
-/// Why the Liveform shows an error page. The numbers are of our own: which `TK` number stands for
-/// which cause is not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    ProjectUnknown,
-    /// What is sealed in the link cannot be opened or read.
-    ParametersUnreadable,
-    /// Later than the link's own `startValidUntil`.
-    StartTooLate,
-    TokenMissing,
-    /// Never registered, or deleted.
-    TokenUnknown,
-    TokenExpired,
-    TokenApproved,
-    TokenPending,
-    TokenRejected,
-    /// The session ended, or there never was one.
-    SessionUnknown,
-}
-
-impl Refusal {
-    /// The word in `data-cause` and in the witness.
-    pub fn cause(self) -> &'static str {
-        match self {
-            Self::ProjectUnknown => "project-unknown",
-            Self::ParametersUnreadable => "parameters",
-            Self::StartTooLate => "start-too-late",
-            Self::TokenMissing => "missing",
-            Self::TokenUnknown => "unknown",
-            Self::TokenExpired => "expired",
-            Self::TokenApproved => "approved",
-            Self::TokenPending => "pending",
-            Self::TokenRejected => "rejected",
-            Self::SessionUnknown => "session-unknown",
-        }
-    }
-
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::ProjectUnknown => "PV-40001",
-            Self::ParametersUnreadable => "PV-40002",
-            Self::StartTooLate => "PV-40018",
-            Self::TokenMissing => "TK-10001",
-            Self::TokenUnknown => "TK-10002",
-            Self::TokenExpired => "TK-10003",
-            Self::TokenApproved => "TK-10004",
-            Self::TokenPending => "TK-10005",
-            Self::TokenRejected => "TK-10006",
-            Self::SessionUnknown => "TK-10007",
-        }
-    }
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::ProjectUnknown => "This project does not exist",
-            Self::ParametersUnreadable => "This link cannot be read",
-            Self::StartTooLate => "This link can no longer be started",
-            Self::TokenMissing => "This link has no token",
-            Self::TokenUnknown => "This link is not valid",
-            Self::TokenExpired => "This link has expired",
-            Self::TokenApproved => "You are already verified",
-            Self::TokenPending => "Your verification is under review",
-            Self::TokenRejected => "This verification was rejected",
-            Self::SessionUnknown => "This session has ended",
-        }
-    }
-
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::ProjectUnknown => "The address names a project that ARGOS does not know.",
-            Self::ParametersUnreadable => {
-                "What is encrypted in the link does not open with the key of the project."
-            }
-            Self::StartTooLate => "The link says until when it may be started.",
-            Self::TokenMissing => "The project is private: its links carry a token.",
-            Self::TokenUnknown => "The token was never registered, or it was deleted.",
-            Self::TokenExpired => "A link can be entered for three minutes after its first use.",
-            Self::TokenApproved => "A submission with this token was approved.",
-            Self::TokenPending => "A submission with this token waits for a decision.",
-            Self::TokenRejected => "Ask for a new link to try again.",
-            Self::SessionUnknown => "Open your link again, or ask for a new one.",
-        }
-    }
-}
 
 /// What the simulator, playing ARGOS's reviewers, does with a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,20 +41,18 @@ pub(super) struct Session {
 }
 
 impl Project {
-    /// All that a link says (contract 4): what is sealed in it and, unless the project ignores that,
-    /// what is plain. `startValidUntil` is judged here, before any token.
+    /// All that a link says. `startValidUntil` is judged here, before any token (contract 2).
     pub(super) fn read_link(
         &mut self,
         now: Millis,
         link: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, Refusal> {
-        let said = self.unseal(link).and_then(|said| match said.get("startValidUntil") {
-            None => Ok(said),
-            Some(until) => match from_iso(until) {
-                None => Err(Refusal::ParametersUnreadable),
-                Some(until) if now > until => Err(Refusal::StartTooLate),
-                Some(_) => Ok(said),
-            },
+    ) -> Result<Said, Refusal> {
+        let said = links::read(link, &self.rules, self.keys.link()).and_then(|said| {
+            let until = said.get(links::START_VALID_UNTIL).and_then(from_iso);
+            if until.is_some_and(|until| now > until) {
+                return Err(Refusal::StartTooLate);
+            }
+            Ok(said)
         });
         if let Err(refusal) = &said {
             self.witness.open_refused(refusal.cause());
@@ -148,20 +62,8 @@ impl Project {
 
     /// The token a link names, whether or not it still opens anything.
     pub(super) fn token_of(&self, link: &BTreeMap<String, String>) -> Result<String, Refusal> {
-        self.unseal(link)?.remove("token").ok_or(Refusal::TokenMissing)
-    }
-
-    fn unseal(&self, link: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
-        let mut said = link.clone();
-        if self.rules.encryption_only {
-            said.clear();
-        }
-        // It has effect only when sealed.
-        said.remove("startValidUntil");
-        if let Some(text) = link.get("encrypted") {
-            said.extend(sealed::open(text, &self.secret).ok_or(Refusal::ParametersUnreadable)?);
-        }
-        Ok(said)
+        let said = links::read(link, &self.rules, self.keys.link())?;
+        said.get(links::TOKEN).map(str::to_owned).ok_or(Refusal::TokenMissing)
     }
 
     /// Opens the form. The first opening is first use, and starts the three minutes.

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{liveform::Refusal, submissions::Status, world::Inside};
+use super::{links::Said, refusal::Refusal, submissions::Status, world::Inside};
 
 /// Path of a running submission; its id follows.
 pub(super) const SESSION: &str = "/liveform/session/";
@@ -35,7 +35,13 @@ place-items:center;font-size:1.6rem;font-weight:700;border:2px solid currentcolo
 .good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.gone{color:var(--soft)}\
 code{font-size:.85rem;overflow-wrap:anywhere}.face{width:7.5rem;height:9.5rem;margin:1rem auto;\
 border:3px dashed var(--deep);border-radius:50%}.card{width:100%;max-width:15rem;aspect-ratio:8/5;\
-margin:1rem auto;border:3px dashed var(--deep);border-radius:.6rem}";
+margin:1rem auto;border:3px dashed var(--deep);border-radius:.6rem}\
+details{margin-top:1.25rem;border-top:1px solid var(--line);padding-top:.75rem;font-size:.8rem;\
+color:var(--soft)}summary{cursor:pointer}table{width:100%;border-collapse:collapse;margin-top:.4rem}\
+th,td{text-align:left;font-weight:400;padding:.25rem .5rem .25rem 0;vertical-align:top;\
+border-top:1px solid var(--line);overflow-wrap:anywhere}tr:first-child>*{border-top:0}\
+td:last-child{padding-right:0;text-align:right;white-space:nowrap}td:nth-child(2){color:var(--ink)}\
+table th{white-space:nowrap}.encrypted{color:var(--good)}";
 
 const GOOD: (&str, &str) = ("good", "✓");
 const BAD: (&str, &str) = ("bad", "✕");
@@ -48,8 +54,9 @@ const DELETE: Button = ("delete", "gone", "Administrator deletes it");
 
 const STEPS: [&str; 3] = ["Consent", "Photograph", "Selfie"];
 
-/// What a visitor sees who is let in; the form carries the link along.
-pub(super) fn welcome(link: &BTreeMap<String, String>) -> String {
+/// What a visitor sees who is let in, and what the link was understood to say; the form carries the
+/// link along.
+pub(super) fn welcome(link: &BTreeMap<String, String>, said: &Said) -> String {
     let hidden: String = link
         .iter()
         .map(|(name, value)| {
@@ -57,7 +64,7 @@ pub(super) fn welcome(link: &BTreeMap<String, String>) -> String {
             format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
         })
         .collect();
-    let greeting = match link.get("email").filter(|email| !email.is_empty()) {
+    let greeting = match said.get("email").filter(|email| !email.is_empty()) {
         Some(email) => format!("<p>For <strong>{}</strong></p>", escape(email)),
         None => String::new(),
     };
@@ -70,10 +77,28 @@ pub(super) fn welcome(link: &BTreeMap<String, String>) -> String {
         your identity document. It takes about two minutes.</p>\
         <div class=\"card\" aria-hidden=\"true\"></div>\
         <form method=\"post\" action=\"/liveform/start\">{hidden}\
-        <button class=\"main\">I agree, take the photograph</button></form>",
+        <button class=\"main\">I agree, take the photograph</button></form>{}",
             steps(1),
+            understood(said),
         ),
     )
+}
+
+/// Every parameter in force, and where it stood.
+fn understood(said: &Said) -> String {
+    let rows: String = said
+        .shown()
+        .iter()
+        .map(|(name, parameter)| {
+            let (value, sealed) = (escape(&parameter.value), parameter.sealed);
+            let place = if sealed { "encrypted" } else { "plain" };
+            format!(
+                "<tr data-parameter=\"{name}\" data-sealed=\"{sealed}\"><th scope=\"row\">{name}</th>\
+                <td>{value}</td><td class=\"{place}\">{place}</td></tr>"
+            )
+        })
+        .collect();
+    format!("<details open><summary>This link says</summary><table>{rows}</table></details>")
 }
 
 /// A submission under way, or what became of it.
@@ -165,6 +190,12 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::TokenRejected => BAD,
         Refusal::ProjectUnknown
         | Refusal::ParametersUnreadable
+        | Refusal::ParameterInTheOpen
+        | Refusal::ParameterSealed
+        | Refusal::ParameterTwice
+        | Refusal::ParametersConflict
+        | Refusal::ParameterOfOtherPipeline
+        | Refusal::ParameterValue
         | Refusal::StartTooLate
         | Refusal::TokenMissing
         | Refusal::TokenUnknown
@@ -232,13 +263,49 @@ fn escape(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{links, rules::Rules, sealed::Cipher};
+
+    fn link<const N: usize>(parameters: [(&str, &str); N]) -> BTreeMap<String, String> {
+        parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    fn page(link: &BTreeMap<String, String>) -> String {
+        let rules = Rules::new(1);
+        welcome(link, &links::read(link, &rules, "key").unwrap())
+    }
 
     #[test]
     fn nothing_from_a_link_reaches_the_page_as_markup() {
         let evil = "\"><script>alert('x')</script>&";
-        let link = ["email", "cf1", evil].map(|name| (name.to_owned(), evil.to_owned()));
-        let html = welcome(&BTreeMap::from(link));
+        let html = page(&link([("email", evil), ("cf1", evil), (evil, evil)]));
         assert!(!html.contains("<script"), "{html}");
-        assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;"));
+        let harmless = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;";
+        assert!(html.matches(harmless).count() >= 6, "form, greeting and table: {html}");
+    }
+
+    #[test]
+    fn the_page_says_what_the_link_was_understood_to_say_and_where_it_stood() {
+        let inside = "{\"allowedCountries\":\"USA,KOR\",\"rejectDuplicateUser\":true}";
+        let sealed = Cipher::Ecb.seal(inside.as_bytes(), "key");
+        let html = page(&link([
+            ("pid", "pid_demo"),
+            ("token", "kyc-000000000001a"),
+            ("email", "x@example.com"),
+            ("ageLimit", "30"),
+            ("encrypted", &sealed),
+        ]));
+        let rows: Vec<&str> = html.split("<tr ").skip(1).collect();
+        let shown = |name: &str, sealed: bool, value: &str| {
+            let begins = format!("data-parameter=\"{name}\" data-sealed=\"{sealed}\">");
+            rows.iter()
+                .any(|row| row.starts_with(&begins) && row.contains(&format!("<td>{value}</td>")))
+        };
+        assert!(shown("allowedCountries", true, "USA,KOR"), "{html}");
+        assert!(shown("rejectDuplicateUser", true, "true"));
+        assert!(shown("email", false, "x@example.com") && shown("pid", false, "pid_demo"));
+        assert!(shown("token", false, "…001a"));
+        assert_eq!(rows.len(), 5, "what has no effect is not shown");
+        let table = &html[html.find("<details").unwrap()..];
+        assert!(!table.contains("kyc-0000"), "the token is a secret");
     }
 }

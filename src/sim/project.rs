@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     faults::Faults,
+    keys::Keys,
     liveform::{SESSION, Session},
     pool::Pool,
     record::Records,
@@ -28,6 +29,8 @@ pub struct ProjectOptions {
     pub cap: usize,
     /// Where webhooks go; `http://` only, there is no TLS in the simulator.
     pub webhook_url: Option<String>,
+    /// The rules that are not the usual ones; `pid` in it is not looked at.
+    pub rules: RuleChange,
 }
 
 impl Default for ProjectOptions {
@@ -39,15 +42,14 @@ impl Default for ProjectOptions {
             secret_key: None,
             cap: 100_000,
             webhook_url: None,
+            rules: RuleChange::default(),
         }
     }
 }
 
 pub(super) struct Project {
     pub(super) pid: String,
-    pub(super) key: String,
-    /// What seals links: the secretKey, or the API key where none was issued (contract 5).
-    pub(super) secret: String,
+    pub(super) keys: Keys,
     pub(super) rules: Rules,
     pub(super) pool: Pool,
     pub(super) submissions: Submissions,
@@ -65,12 +67,11 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn new(options: ProjectOptions) -> Self {
-        let ProjectOptions { pid, api_key: key, secret_key, cap, webhook_url } = options;
-        Self {
-            outbox: Outbox::new(&pid, &key, webhook_url),
-            secret: secret_key.unwrap_or_else(|| key.clone()),
+        let ProjectOptions { pid, api_key, secret_key, cap, webhook_url, rules } = options;
+        let mut project = Self {
+            outbox: Outbox::new(&pid, webhook_url),
             pid,
-            key,
+            keys: Keys::new(&api_key, secret_key.as_deref()),
             rules: Rules::new(cap),
             pool: Pool::default(),
             submissions: Submissions::default(),
@@ -80,7 +81,9 @@ impl Project {
             expiries: BTreeSet::new(),
             records: Records::default(),
             volume_due: Millis::MIN,
-        }
+        };
+        project.change_rules(Millis::MIN, rules);
+        project
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -90,7 +93,10 @@ impl Project {
     }
 
     pub(super) fn change_rules(&mut self, now: Millis, change: RuleChange) {
+        self.keys.change(change.api_key.clone(), change.secret_key.clone());
         self.rules.change(change);
+        let Rules { transfer_cipher, secure_transfer, .. } = self.rules;
+        self.outbox.secure(self.keys.api(), transfer_cipher, secure_transfer);
         self.volume_due = self.volume_due.max(now);
     }
 

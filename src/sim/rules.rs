@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::Millis;
+use super::{keys::Key, sealed::Cipher, wire::Millis};
 
 /// What happens to a POST that would pass the cap; which of the two ARGOS does is unknown
 /// (contract 1.3).
@@ -124,6 +124,17 @@ pub enum SubmissionOrder {
     NewestFirst,
 }
 
+/// What a project verifies; each has parameters that are an error in the other (contract 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pipeline {
+    /// An identity document.
+    #[default]
+    IdDocument,
+    /// What a person knows.
+    Knowledge,
+}
+
 /// A change to the rules of one project; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -137,6 +148,23 @@ pub struct RuleChange {
     pub overflow: Option<Overflow>,
     pub expiration: Option<Expiration>,
     pub encryption_only: Option<bool>,
+    pub pipeline: Option<Pipeline>,
+    /// What opens `encrypted`.
+    pub link_cipher: Option<Cipher>,
+    /// A new API key: calls under the one before are forbidden from here on (contract 6).
+    pub api_key: Option<Key>,
+    /// A new secretKey for links; empty takes it away.
+    pub secret_key: Option<Key>,
+    /// Secure Data Transfer (contract 1.6): request bodies, answers and webhooks are sealed.
+    pub secure_transfer: Option<bool>,
+    /// What seals answers and webhooks. Requests open with it and with ECB.
+    pub transfer_cipher: Option<Cipher>,
+    /// Whether Secure Data Transfer seals error bodies as well; unknown (contract 10).
+    pub sealed_errors: Option<bool>,
+    /// Shown in the settings, and asked of nobody.
+    pub ip_whitelist: Option<Vec<String>>,
+    /// Shown in the settings; empty takes it away.
+    pub form_return_url: Option<String>,
     /// How long after its start an `incomplete` submission is rejected by itself, told as
     /// `rejected` (contract 7: after hours); 0 switches it off.
     pub abandoned_after_ms: Option<u64>,
@@ -160,6 +188,13 @@ pub(super) struct Rules {
     pub(super) expiration: Expiration,
     /// Links show `pid`, `encrypted` and `lang`; whatever else is plain is ignored (contract 4).
     pub(super) encryption_only: bool,
+    pub(super) pipeline: Pipeline,
+    pub(super) link_cipher: Cipher,
+    pub(super) secure_transfer: bool,
+    pub(super) transfer_cipher: Cipher,
+    pub(super) sealed_errors: bool,
+    pub(super) ip_whitelist: Vec<String>,
+    pub(super) form_return_url: Option<String>,
     pub(super) abandoned_after_ms: Option<Millis>,
     pub(super) volume_deletion: Option<VolumeDeletion>,
     pub(super) list_page: usize,
@@ -180,6 +215,13 @@ impl Rules {
             overflow: Overflow::default(),
             expiration: Expiration::default(),
             encryption_only: false,
+            pipeline: Pipeline::default(),
+            link_cipher: Cipher::default(),
+            secure_transfer: false,
+            transfer_cipher: Cipher::default(),
+            sealed_errors: false,
+            ip_whitelist: Vec::new(),
+            form_return_url: None,
             abandoned_after_ms: None,
             volume_deletion: None,
             list_page: 10_000, // contract 1.4
@@ -194,12 +236,22 @@ impl Rules {
     pub(super) fn change(&mut self, change: RuleChange) {
         let RuleChange {
             pid: _,
+            // The project keeps its keys itself.
+            api_key: _,
+            secret_key: _,
             cap,
             ids_per_call,
             body_bytes,
             overflow,
             expiration,
             encryption_only,
+            pipeline,
+            link_cipher,
+            secure_transfer,
+            transfer_cipher,
+            sealed_errors,
+            ip_whitelist,
+            form_return_url,
             abandoned_after_ms,
             volume_deletion,
             list_page,
@@ -215,6 +267,16 @@ impl Rules {
         set(&mut self.overflow, overflow);
         set(&mut self.expiration, expiration);
         set(&mut self.encryption_only, encryption_only);
+        set(&mut self.pipeline, pipeline);
+        set(&mut self.link_cipher, link_cipher);
+        set(&mut self.secure_transfer, secure_transfer);
+        set(&mut self.transfer_cipher, transfer_cipher);
+        set(&mut self.sealed_errors, sealed_errors);
+        set(&mut self.ip_whitelist, ip_whitelist);
+        set(
+            &mut self.form_return_url,
+            form_return_url.map(|url| Some(url).filter(|url| !url.is_empty())),
+        );
         let span = |ms: u64| (ms > 0).then(|| Millis::try_from(ms).unwrap_or(Millis::MAX));
         set(&mut self.abandoned_after_ms, abandoned_after_ms.map(span));
         let rule = |rule: VolumeDeletion| (rule.start_ratio > 0.0).then_some(rule);

@@ -28,8 +28,9 @@ use super::{
     control::{Command, ControlError},
     crowd::{Crowd, CrowdReport},
     delivery::Postman,
-    liveform::{Decision, Refusal},
+    liveform::Decision,
     page,
+    refusal::Refusal,
     wire::{ApiRequest, Exchange, Millis, Reply, millis, parameters},
     world::World,
 };
@@ -213,7 +214,7 @@ fn open(shared: &Shared, headers: &HeaderMap, query: &str) -> Response {
         (visitor, entered)
     });
     let html = match entered {
-        Ok(()) => Reply::html(200, page::welcome(&link)),
+        Ok(said) => Reply::html(200, page::welcome(&link, &said)),
         Err(refusal) => error_page(refusal),
     };
     let mut response = respond(html);

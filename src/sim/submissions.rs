@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::Millis;
+use super::{links::Said, wire::Millis};
 
 /// A third failure inside one submission rejects it (contract 7).
 const ATTEMPTS_MAX: u32 = 3;
@@ -45,8 +45,8 @@ pub struct Person {
 }
 
 impl Person {
-    pub(super) fn from_parameters(parameters: &BTreeMap<String, String>) -> Self {
-        let text = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
+    pub(super) fn who_said(said: &Said) -> Self {
+        let text = |name: &str| said.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
         let field = |name: &str| Some((name.to_owned(), text(name)?));
         Self {
             email: text("email"),

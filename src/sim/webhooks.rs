@@ -19,7 +19,7 @@ pub use self::body::{Flavour, TokenKey};
 use self::chance::Chance;
 use super::{
     faults::Times,
-    sealed,
+    sealed::Cipher,
     submissions::{Status, Submission},
     wire::Millis,
     witness::Counters,
@@ -63,7 +63,8 @@ pub struct WebhookSettings {
     pub tries: Option<u32>,
     /// Whether decisions carry `tokenId` and `userid`; the newest sample does not (contract 3.3).
     pub identify: Option<bool>,
-    /// Whether bodies are `{"data":"<base64>"}`, sealed under the API key (contract 3.4).
+    /// Whether bodies are `{"data":"<ciphertext>"}`, sealed under the API key (contract 3.4). The rule
+    /// `secure_transfer` seals them whatever stands here.
     pub sealed: Option<bool>,
     pub flavour: Option<Flavour>,
 }
@@ -132,8 +133,11 @@ pub(super) enum Expiry {
 /// The webhooks of one project that wait to be carried out.
 pub(super) struct Outbox {
     pid: String,
-    /// Seals bodies.
+    /// Seals bodies, with the cipher.
     key: String,
+    cipher: Cipher,
+    /// Everything between ARGOS and its customer is sealed.
+    secure_transfer: bool,
     url: Option<String>,
     drop: Times,
     duplicate: Times,
@@ -177,6 +181,7 @@ struct Late {
 #[derive(Default)]
 struct Tally {
     made: u64,
+    sealed: u64,
     dropped: u64,
     duplicated: u64,
     late: u64,
@@ -185,10 +190,13 @@ struct Tally {
 }
 
 impl Outbox {
-    pub(super) fn new(pid: &str, key: &str, url: Option<String>) -> Self {
+    /// Without a key: [`Outbox::secure`] names it.
+    pub(super) fn new(pid: &str, url: Option<String>) -> Self {
         Self {
             pid: pid.to_owned(),
-            key: key.to_owned(),
+            key: String::new(),
+            cipher: Cipher::Ecb,
+            secure_transfer: false,
             url,
             drop: Times::Next(0),
             duplicate: Times::Next(0),
@@ -234,6 +242,13 @@ impl Outbox {
         }
     }
 
+    /// With what further bodies are sealed, and whether all of them are.
+    pub(super) fn secure(&mut self, key: &str, cipher: Cipher, secure_transfer: bool) {
+        key.clone_into(&mut self.key);
+        self.cipher = cipher;
+        self.secure_transfer = secure_transfer;
+    }
+
     pub(super) fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
@@ -245,8 +260,9 @@ impl Outbox {
 
     /// Writes down what became of the webhooks before they left.
     pub(super) fn count(&self, counters: &mut Counters) {
-        let Tally { made, dropped, duplicated, late, posted, ended } = self.tally;
+        let Tally { made, sealed, dropped, duplicated, late, posted, ended } = self.tally;
         counters.webhooks_made = made;
+        counters.webhooks_sealed = sealed;
         counters.webhooks_dropped = dropped;
         counters.webhooks_duplicated = duplicated;
         counters.webhooks_late = late;
@@ -299,8 +315,9 @@ impl Outbox {
             self.shown.pop_front();
         }
         self.shown.push_back(body.clone());
-        if self.sealed {
-            body = json!({"data": sealed::seal(body.as_bytes(), &self.key)}).to_string();
+        if self.sealed || self.secure_transfer {
+            body = json!({"data": self.cipher.seal(body.as_bytes(), &self.key)}).to_string();
+            self.tally.sealed += 1;
         }
         self.tally.made += 1;
         // Always all four, so that a rate does not change the luck of the others.

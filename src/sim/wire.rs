@@ -72,10 +72,15 @@ impl Reply {
     }
 }
 
+/// The code is our own: contract 1.6 knows the message that goes with it.
+const DECRYPTION_FAILED: &str = "decryption_failed";
+
 /// The error table of contract 1.3, as far as the simulator produces it by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     InvalidPayload,
+    /// A body that Secure Data Transfer cannot open (contract 1.6).
+    DecryptionFailed,
     InvalidPath,
     InvalidQueryParameters,
     InvalidOrder,
@@ -93,6 +98,9 @@ impl ErrorCode {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::InvalidPayload => ("invalid_payload", "The request body is missing or invalid."),
+            Self::DecryptionFailed => {
+                (DECRYPTION_FAILED, "Decryption is Failed. Please check the api-key.")
+            }
             Self::InvalidPath => ("invalid_path", "The HTTP method is not supported."),
             Self::InvalidQueryParameters => {
                 ("invalid_query_parameters", "The query parameters are missing or malformed.")

@@ -29,6 +29,12 @@ pub struct Counters {
     /// GET submissions.
     pub submissions: u64,
     pub settings: u64,
+    /// Request bodies that Secure Data Transfer sealed and that opened.
+    pub bodies_opened: u64,
+    /// Request bodies that should have been sealed and did not open.
+    pub bodies_unopened: u64,
+    /// Answers that went out as `{"data":"…"}`.
+    pub answers_sealed: u64,
     /// Per operation: `settled` (2xx), `refused` (4xx), `failed` (5xx), `lost` (no answer).
     pub outcomes: BTreeMap<Operation, BTreeMap<&'static str, u64>>,
     pub pool_size: u64,
@@ -58,9 +64,14 @@ pub struct Counters {
     pub tokens_opened_by_several: u64,
     /// Times the Liveform refused, by cause.
     pub opens_refused: BTreeMap<&'static str, u64>,
+    /// What opened links said in vain, by parameter: a switch that switches nothing, what is plain in
+    /// an encryption-only project, `encrypted` beside a plain `sid` or `action`; `other` is whatever
+    /// ARGOS does not know.
+    pub parameters_without_effect: BTreeMap<&'static str, u64>,
     pub submissions_started: u64,
     /// Also those made while there was no address.
     pub webhooks_made: u64,
+    pub webhooks_sealed: u64,
     /// Not sent, as the settings say.
     pub webhooks_dropped: u64,
     /// Sent a second time, as the settings say.
@@ -174,6 +185,11 @@ impl Witness {
 
     pub(super) fn open_refused(&mut self, cause: &'static str) {
         *self.counters.opens_refused.entry(cause).or_default() += 1;
+    }
+
+    /// A link that was opened said this in vain.
+    pub(super) fn said_in_vain(&mut self, parameter: &'static str) {
+        *self.counters.parameters_without_effect.entry(parameter).or_default() += 1;
     }
 
     /// A delivery ended after these answers, the last of which counts; `None` is no answer, and none at

@@ -7,17 +7,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     faults::{Effect, Fault, FaultBody, Operation},
-    liveform::{Decision, Refusal},
+    links::{Said, TOKEN},
+    liveform::Decision,
     project::{Project, ProjectOptions},
     record::TokenRecord,
+    refusal::Refusal,
     submissions::{Person, Status, Submission},
     token_api,
     webhooks::Delivery,
-    wire::{ApiRequest, Exchange, Millis, Reply, millis, parameters},
+    wire::{ApiRequest, Exchange, Millis, Reply, millis},
     witness::Counters,
 };
 
@@ -41,6 +43,7 @@ struct LateEffect {
     due: Millis,
     pid: String,
     operation: Operation,
+    /// Opened, if it was sealed: its key may be another by then.
     request: ApiRequest,
 }
 
@@ -85,7 +88,7 @@ impl World {
         let project = request
             .key
             .as_ref()
-            .and_then(|key| self.projects.values_mut().find(|project| project.key == *key));
+            .and_then(|key| self.projects.values_mut().find(|project| project.keys.api() == key));
         let Some(project) = project else {
             self.forbidden_calls += 1;
             return Exchange {
@@ -96,27 +99,32 @@ impl World {
             };
         };
         let operation = operation(request);
-        project.witness.arrived(now, operation, token_api::ids_named(&request.body));
+        let request = project.receive(operation, request);
+        let ids = request.as_ref().map_or(0, |request| token_api::ids_named(&request.body));
+        project.witness.arrived(now, operation, ids);
         let draw = project.faults.draw(operation);
         let fault = draw.fault.as_ref();
-        let reply = match fault.and_then(replacement) {
-            None => Some(perform(project, now, operation, request, fault)),
-            Some((effect, reply)) => {
+        let reply = match (fault.and_then(replacement), request) {
+            (None, Err(code)) => Some(code.into()),
+            (None, Ok(request)) => Some(perform(project, now, operation, &request, fault)),
+            (Some((_, reply)), Err(_)) => reply,
+            (Some((effect, reply)), Ok(request)) => {
                 match effect {
                     Effect::None => {}
                     Effect::Done => {
-                        perform(project, now, operation, request, None);
+                        perform(project, now, operation, &request, None);
                     }
                     Effect::LateMs(ms) => self.late.push(LateEffect {
                         due: now.saturating_add_unsigned(ms),
                         pid: project.pid.clone(),
                         operation,
-                        request: request.clone(),
+                        request: request.into_owned(),
                     }),
                 }
                 reply
             }
         };
+        let reply = reply.map(|reply| project.send(reply));
         project.witness.answered(operation, reply.as_ref().map(|reply| reply.status));
         Exchange {
             pid: Some(project.pid.clone()),
@@ -133,16 +141,20 @@ impl World {
         }
     }
 
-    /// Opens the Liveform with the parameters of a link.
+    /// Opens the Liveform with the parameters of a link; returns what the link says.
     pub(super) fn open(
         &mut self,
         wall: Millis,
         link: &BTreeMap<String, String>,
         visitor: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Said, Refusal> {
         let now = self.advance(wall);
-        let (project, link) = self.linked(now, link)?;
-        project.enter(now, link.get("token").map_or("", String::as_str), visitor)
+        let (project, said) = self.linked(now, link)?;
+        for parameter in &said.in_vain {
+            project.witness.said_in_vain(parameter);
+        }
+        project.enter(now, said.get(TOKEN).unwrap_or_default(), visitor)?;
+        Ok(said)
     }
 
     /// Passes step 1 of the Liveform; returns the submission's id.
@@ -155,9 +167,9 @@ impl World {
         let now = self.advance(wall);
         self.submissions += 1;
         let submission_id = format!("sub-{:x}-{}", self.run, self.submissions);
-        let (project, link) = self.linked(now, link)?;
-        let token = link.get("token").map_or("", String::as_str);
-        project.start(now, token, visitor, Person::from_parameters(&link), submission_id)
+        let (project, said) = self.linked(now, link)?;
+        let token = said.get(TOKEN).unwrap_or_default();
+        project.start(now, token, visitor, Person::who_said(&said), submission_id)
     }
 
     /// Decides a submission, whichever project it is of; `None` when there is no such submission.
@@ -281,12 +293,17 @@ impl World {
         Ok(submissions.filter(|each| fits(each)).map(|each| each.id.clone()).collect())
     }
 
+    /// Whether another project has this API key, by which calls find theirs.
+    pub(super) fn is_key_of_another(&self, key: &str, pid: &str) -> bool {
+        self.projects.values().any(|project| project.pid != pid && project.keys.api() == key)
+    }
+
     /// The project of a link, and all the link says, sealed or plain.
     fn linked(
         &mut self,
         now: Millis,
         link: &BTreeMap<String, String>,
-    ) -> Result<(&mut Project, BTreeMap<String, String>), Refusal> {
+    ) -> Result<(&mut Project, Said), Refusal> {
         let project = link.get("pid").and_then(|pid| self.projects.get_mut(pid));
         let project = project.ok_or(Refusal::ProjectUnknown)?;
         let said = project.read_link(now, link)?;
@@ -315,7 +332,7 @@ fn perform(
     }
     match operation {
         Operation::Submission => project.submissions.answer(&request.query, &project.rules, fault),
-        Operation::Settings => settings(project, &request.query),
+        Operation::Settings => project.settings(&request.query),
         Operation::Post
         | Operation::Get
         | Operation::List
@@ -323,20 +340,6 @@ fn perform(
         | Operation::Delete
         | Operation::Unknown => Reply::json(404, &json!({"message": "Not Found"})),
     }
-}
-
-/// `GET /v3/projects/settings`, as far as contract 6 shows it.
-fn settings(project: &Project, query: &str) -> Reply {
-    if parameters(query).get("category").map(String::as_str) != Some("management") {
-        return Reply::json(400, &json!({"message": "Invalid Query String parameters"}));
-    }
-    let management = json!({
-        "projectStatus": "open",
-        "activateBlocking": {"activate": false},
-        "ipWhitelist": {"api": Value::Array(Vec::new())},
-        "webhook": {"url": project.outbox.url()},
-    });
-    Reply::json(200, &json!({"traceId": "simulated", "item": {"management": management}}))
 }
 
 /// What a fault answers instead of the truth, and what it does to the request; `None` for a fault

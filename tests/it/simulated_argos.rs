@@ -1,6 +1,7 @@
 //! The engine and the ARGOS client against the simulator, over real sockets.
 
 mod losses;
+mod sealing;
 
 use std::{sync::Arc, time::Duration};
 

@@ -158,6 +158,26 @@ fn a_mistyped_command_is_refused_and_not_half_obeyed() {
 }
 
 #[test]
+fn opening_a_link_tells_what_it_says_and_counts_what_it_says_in_vain() {
+    let mut world = world();
+    post(&mut world, 0, &["token-0001"]);
+    let link = json!({"token": "token-0001", "userid": "u1", "ageLimit": "19", "visitor": "ann"});
+    let says = run(&mut world, "liveform/open", link.clone()).unwrap()["says"].clone();
+    assert_eq!(
+        says,
+        json!({"pid": {"value": PID, "sealed": false}, "token": {"value": "…0001", "sealed": false},
+            "userid": {"value": "u1", "sealed": false}})
+    );
+    run(&mut world, "liveform/start", link).unwrap();
+    let counted = &world.counters(PID).unwrap().parameters_without_effect;
+    assert_eq!(counted.iter().collect::<Vec<_>>(), [(&"ageLimit", &1)], "once, when it is opened");
+    let refused = run(&mut world, "liveform/open", json!({"mainColor": "red"}));
+    let cause = "parameter-in-the-open";
+    assert_eq!(refused, Err(ControlError::Refused { cause }));
+    assert_eq!(world.counters(PID).unwrap().opens_refused[cause], 1);
+}
+
+#[test]
 fn two_projects_share_nothing_but_the_clock() {
     let other = ProjectOptions {
         pid: "pid_other".into(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::sim::{
-    control::Command, project::ProjectOptions, record::TokenState, sealed, wire::ApiRequest,
+    control::Command, project::ProjectOptions, record::TokenState, sealed::Cipher, wire::ApiRequest,
 };
 
 const KEY: &str = "argos_test_demo";
@@ -155,7 +155,7 @@ fn the_first_of_two_people_is_rejected_hours_after_the_second_was_approved() {
 fn a_link_is_read_as_a_browser_reads_it() {
     let mut world = world(2);
     let inside = json!({"token": token(1), "userid": "u 1"}).to_string();
-    let text = sealed::seal(inside.as_bytes(), KEY);
+    let text = Cipher::Ecb.seal(inside.as_bytes(), KEY);
     let encrypted = utf8_percent_encode(&text, NON_ALPHANUMERIC);
     let sealed = format!("https://form.example?pid={PID}&encrypted={encrypted}&lang=en#top");
     let bare = format!("http://127.0.0.1?pid={PID}&token={}", token(0));

@@ -1,7 +1,10 @@
 use serde_json::Value;
 
 use super::*;
-use crate::sim::{project::ProjectOptions, rules::Expiration};
+use crate::sim::{
+    project::ProjectOptions,
+    rules::{Expiration, RuleChange},
+};
 
 const TOKEN: &str = "token-0001";
 
@@ -152,17 +155,17 @@ fn a_sealed_link_says_what_is_inside_until_its_own_deadline() {
     let mut project = project();
     let link = BTreeMap::from([("encrypted".to_owned(), SEALED.to_owned())]);
     let said = project.read_link(300_000, &link).unwrap();
-    assert_eq!((said["token"].as_str(), said["userid"].as_str()), (TOKEN, "u1"));
+    assert_eq!((said.get("token"), said.get("userid")), (Some(TOKEN), Some("u1")));
+    assert_eq!(project.token_of(&link).as_deref(), Ok(TOKEN));
     assert_eq!(project.read_link(300_001, &link), Err(Refusal::StartTooLate));
-    project.secret = "another".into();
+    assert_eq!(
+        project.token_of(&link).as_deref(),
+        Ok(TOKEN),
+        "whose link it was is known later, too"
+    );
+    let another = RuleChange { secret_key: Some("another".into()), ..RuleChange::default() };
+    project.change_rules(0, another);
     assert_eq!(project.read_link(0, &link), Err(Refusal::ParametersUnreadable));
-}
-
-#[test]
-fn an_encryption_only_project_ignores_a_plain_token() {
-    let mut project = project();
-    let link = BTreeMap::from([("token".to_owned(), TOKEN.to_owned())]);
-    assert_eq!(project.read_link(0, &link).unwrap()["token"], TOKEN);
-    project.rules.encryption_only = true;
-    assert!(!project.read_link(0, &link).unwrap().contains_key("token"));
+    let refused = &project.counters().opens_refused;
+    assert_eq!((refused["start-too-late"], refused["parameters"]), (1, 1));
 }

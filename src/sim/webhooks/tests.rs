@@ -1,11 +1,17 @@
 use super::*;
+use crate::sim::sealed::Gcm;
 
 const KEY: &str = "argos_test_demo";
 
 fn outbox(settings: WebhookSettings) -> Outbox {
-    let mut outbox = Outbox::new("pid_demo", KEY, Some("http://127.0.0.1:1/hook".into()));
+    let mut outbox = Outbox::new("pid_demo", Some("http://127.0.0.1:1/hook".into()));
+    outbox.secure(KEY, Cipher::Ecb, false);
     outbox.change(settings);
     outbox
+}
+
+fn opened(data: &str, cipher: Cipher, key: &str) -> Value {
+    serde_json::from_slice(&cipher.open(data, key).unwrap()).unwrap()
 }
 
 fn taken(outbox: &mut Outbox) -> Vec<String> {
@@ -135,8 +141,28 @@ fn sealing_can_be_switched_on_between_two_webhooks() {
     assert_eq!(bodies[0]["webhook_trigger"], "created");
     let data = bodies[1]["data"].as_str().unwrap();
     assert_eq!(bodies[1].as_object().unwrap().len(), 1);
-    assert_eq!(sealed::open(data, KEY).unwrap()["webhook_trigger"], "approved");
+    assert_eq!(opened(data, Cipher::Ecb, KEY)["webhook_trigger"], "approved");
     assert_eq!(outbox.shown().len(), 2, "the dump shows what is inside");
+    let mut counters = Counters::default();
+    outbox.count(&mut counters);
+    assert_eq!((counters.webhooks_made, counters.webhooks_sealed), (2, 1));
+}
+
+#[test]
+fn secure_transfer_seals_webhooks_whatever_their_own_setting_says() {
+    let mut outbox = outbox(WebhookSettings { sealed: Some(false), ..Default::default() });
+    let gcm = Cipher::Gcm(Gcm::default());
+    for (key, cipher) in [(KEY, Cipher::Ecb), ("another-key", gcm)] {
+        outbox.secure(key, cipher, true);
+        outbox.send(&json!({"webhook_trigger": "created"}));
+        let delivery = outbox.take().pop().unwrap();
+        let body: Value = serde_json::from_str(&delivery.body).unwrap();
+        let data = body["data"].as_str().unwrap();
+        assert_eq!(opened(data, cipher, key)["webhook_trigger"], "created");
+    }
+    outbox.secure(KEY, Cipher::Ecb, false);
+    outbox.send(&json!({"webhook_trigger": "created"}));
+    assert!(outbox.take()[0].body.contains("created"));
 }
 
 #[test]
