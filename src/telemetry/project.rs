@@ -306,6 +306,7 @@ impl ProjectMetrics {
             Event::OrderReady { .. }
             | Event::Told { news: News::More, .. }
             | Event::Rescheduled { .. }
+            | Event::Shown { .. }
             | Event::LinkDead { .. }
             | Event::ListingWanted { .. }
             | Event::ListingBegan { .. }

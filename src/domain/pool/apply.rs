@@ -72,6 +72,15 @@ impl Pool {
                 let doom = Doom { not_before: *not_before, urgent: *urgent, ..*doom };
                 self.advance(*sequence, Stage::Doomed(doom));
             }
+            Event::Shown { sequence } => {
+                self.granted = self.granted.max(sequence.plus(1));
+                // Written again, because how far was granted is committed with a record.
+                let revision = self.pending_revision();
+                if let Some(token) = self.tokens.get_mut(sequence) {
+                    token.revision = revision;
+                    self.changes.tokens.insert(*sequence);
+                }
+            }
             Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
             Event::Vanished { sequence, doom } => {
                 self.advance(*sequence, Stage::Doomed(*doom));

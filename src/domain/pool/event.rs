@@ -90,6 +90,11 @@ pub enum Event {
     LinkDead {
         line: ClosedLease,
     },
+    /// Somebody uses a token on its way out that was never leased: should the ledger come back older,
+    /// it is not handed out either (L1).
+    Shown {
+        sequence: Sequence,
+    },
     /// A Ready token is rotated out.
     Aged {
         sequence: Sequence,

@@ -33,7 +33,11 @@ impl Pool {
             }
             (Some(Stage::Doomed(doom)), None) if doom.cause != DoomCause::LeaseClosed => {
                 // Never leased, on its way out, and yet somebody uses it.
-                if is_use(fact) { vec![self.used_unleased(sequence)] } else { Vec::new() }
+                if is_use(fact) {
+                    vec![self.used_unleased(sequence), Event::Shown { sequence }]
+                } else {
+                    Vec::new()
+                }
             }
             (Some(Stage::Doomed(_)) | None, None) => {
                 return Verdict { events: Vec::new(), reply: Reply::Fact(Heard::TooLate) };

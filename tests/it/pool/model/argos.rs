@@ -34,6 +34,20 @@ impl Argos {
         });
     }
 
+    /// Everybody's ids behind one of them, in an order that nothing changes.
+    pub fn list(&self, after: &str, most: usize) -> Vec<TokenId> {
+        let foreign = (0..self.foreign).map(|number| TokenId::parse(&format!("x-{number:06}")));
+        let all = self.ours.iter().cloned().chain(foreign.map(Result::unwrap));
+        let mut rest: Vec<_> = all.filter(|id| id.expose() > after).collect();
+        rest.sort_unstable();
+        rest.truncate(most);
+        rest
+    }
+
+    pub fn is_foreign(id: &TokenId) -> bool {
+        id.expose().starts_with("x-")
+    }
+
     pub fn count(&self) -> u32 {
         u32::try_from(self.ours.len() + self.foreign).unwrap()
     }
@@ -55,9 +69,9 @@ pub enum Call {
         sequence: Sequence,
         token: TokenId,
     },
-    /// A page begins after this many ids.
+    /// A page begins behind this id.
     List {
-        after: usize,
+        after: String,
     },
 }
 

@@ -11,7 +11,7 @@ use argospool::domain::{
     paging::Cursor,
     pause::Activity,
     pool::{
-        Command, Effect, Granted, ListingWanted, Policy, Pool, ReconcilePolicy, Refusal,
+        Command, Effect, Granted, KeyCheck, ListingWanted, Policy, Pool, ReconcilePolicy, Refusal,
         Replacement, Reply, UnderWay, Wanted,
     },
     refill,
@@ -50,6 +50,8 @@ pub struct World {
     given: BTreeMap<Key, Told>,
     /// The foreign ids that the process that runs has counted last.
     counted: usize,
+    /// The same in the listing that goes on.
+    listed: usize,
     backup: (Records, BTreeMap<Key, Told>),
     /// A ledger was replaced by an older one, which may have tokens ready that were deleted since.
     restored: bool,
@@ -83,6 +85,7 @@ impl World {
             shown: BTreeSet::new(),
             given: BTreeMap::new(),
             counted: 0,
+            listed: 0,
             backup,
             restored: false,
             lost: BTreeSet::new(),
@@ -188,6 +191,10 @@ impl World {
                 self.tell(&Command::WantListing { wanted: ListingWanted::default() });
             }
             self.tell(&Command::AcceptLoss);
+            if self.desk.pool.key_check() == KeyCheck::Failed {
+                // The last ready tokens may have vanished: whose key it is, a person must say.
+                self.tell(&Command::Resume { activities: vec![Activity::Leasing] });
+            }
             while !self.out.is_empty() {
                 self.answer(0, Answer::Plain);
             }
@@ -268,7 +275,7 @@ impl World {
             Effect::List { cursor } => {
                 assert!(!self.under_way.listing, "two pages at once");
                 self.under_way.listing = true;
-                Call::List { after: cursor.map_or(0, |cursor| cursor.id.parse().unwrap()) }
+                Call::List { after: cursor.map_or(String::new(), |cursor| cursor.id.clone()) }
             }
             Effect::DeleteForeign { .. } => unreachable!("no operator asked for it"),
         };
@@ -374,12 +381,15 @@ impl World {
                 if !matches!(answer, Answer::Plain | Answer::Half) {
                     return;
                 }
-                // An order of its own that nothing changes: the ids as text.
-                let ids: Vec<_> = self.argos.ours.iter().skip(after).cloned().collect();
-                let page: Vec<_> = ids.iter().take(LIST_PAGE).cloned().collect();
-                let more = (ids.len() > LIST_PAGE).then_some(after + LIST_PAGE);
-                let cursor = |at: usize| Cursor { id: at.to_string(), time: String::new() };
-                let next = more.map(cursor);
+                let page = self.argos.list(&after, LIST_PAGE);
+                let foreign = page.iter().filter(|id| Argos::is_foreign(id)).count();
+                self.listed = foreign + if after.is_empty() { 0 } else { self.listed };
+                let last = page.last().filter(|_| page.len() == LIST_PAGE);
+                let next =
+                    last.map(|last| Cursor { id: last.expose().into(), time: String::new() });
+                if next.is_none() {
+                    self.counted = self.listed;
+                }
                 self.tell(&Command::Listed { tokens: page, unreadable: 0, next });
             }
             Call::Find { sequence, token } => {
