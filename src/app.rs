@@ -142,9 +142,11 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     for policy::Project { name, settings: project, pool, engine } in projects {
         let counters = Arc::new(metrics.project(&name));
         let surroundings = Surroundings {
+            project: name.clone(),
             clock: world.clock.clone(),
             entropy: (world.entropy)(),
             keys: keys::source(&project.api_key),
+            envelopes: keys::envelopes(&project.api_key),
             observer: Arc::new(Calls(counters.clone())),
         };
         let supplier = supply::direct(policy::argos(&project), surroundings)

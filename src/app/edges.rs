@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::Router;
 
-use super::{addresses::Listeners, policy::Project};
+use super::{addresses::Listeners, keys, policy::Project};
 use crate::{
     api::{self, Access, CallerAccess, Proof},
     config::{CallerProof, Network, Role, Settings},
     engine::Pools,
-    http::{self, Allow, Probes, ReceiverParts},
+    http::{self, Allow, Probes, ReceiverParts, Receiving},
     jobs::{self, Schedule},
     port::Clock,
     task::{Roster, Task},
@@ -120,15 +120,18 @@ impl Edges<'_> {
 
     fn webhooks(&self) -> Router {
         let webhook = &self.settings.webhook;
-        let secrets = self.projects.iter().filter_map(|project| {
-            let secret = project.settings.webhook.secret.clone()?;
-            Some((project.name.clone(), secret))
+        let receiving = self.projects.iter().filter_map(|project| {
+            Some(Receiving {
+                project: project.name.clone(),
+                secret: project.settings.webhook.secret.clone()?,
+                envelopes: keys::envelopes(&project.settings.api_key),
+            })
         });
         http::webhooks(ReceiverParts {
             pools: self.pools.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
-            secrets: secrets.collect(),
+            receiving: receiving.collect(),
             // An empty list leaves the check to the proxy in front.
             allowed: among(&webhook.allowed_sources, webhook.allowed_sources.is_empty()),
             trusted_proxies: among(&webhook.trusted_proxies, false),

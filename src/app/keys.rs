@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    argos::{Argos, KeySource},
+    argos::{Argos, KeySource, transfer},
     config::ApiKeySource,
-    domain::{ids::ProjectName, secret::Secret},
+    domain::{envelope::Keyring, ids::ProjectName, secret::Secret},
+    port::Current,
 };
 
 /// Where the key of each project came from, and who uses it.
@@ -47,4 +48,10 @@ impl Keys {
 pub(super) fn source(source: &ApiKeySource) -> Arc<dyn KeySource> {
     let source = source.clone();
     Arc::new(move || -> Option<Secret> { source.read_again().ok().flatten() })
+}
+
+/// The envelopes of Secure Data Transfer.
+pub(super) fn envelopes(source: &ApiKeySource) -> Current<Keyring> {
+    let keyring = Arc::new(Keyring::new(transfer::CIPHER, &source.secret, []));
+    Arc::new(move || keyring.clone())
 }

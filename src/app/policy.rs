@@ -1,7 +1,7 @@
 //! From what people write to what each part trusts.
 
 use crate::{
-    argos::ArgosOptions,
+    argos::{ArgosOptions, Transfer},
     config,
     domain::{
         ids::{Malformed, ProjectName, TokenPrefix},
@@ -104,5 +104,6 @@ pub(super) fn argos(project: &config::Project) -> ArgosOptions {
         backoff_max: argos.backoff_max,
         circuit_failures: argos.circuit_failures,
         circuit_open: argos.circuit_open,
+        transfer: Transfer::default(),
     }
 }
