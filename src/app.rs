@@ -140,17 +140,19 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     let mut keys = Keys::default();
     let mut handles = Vec::new();
     let mut argos: Option<Arc<dyn Supplier>> = None;
-    for policy::Project { name, settings: project, pool, engine } in projects {
+    for policy::Project { name, settings: project, pool, engine, keys: project_keys } in projects {
         let counters = Arc::new(metrics.project(&name));
         let surroundings = Surroundings {
+            project: name.clone(),
             clock: world.clock.clone(),
             entropy: (world.entropy)(),
-            keys: keys::source(&project.api_key),
+            envelopes: project_keys.envelopes(),
+            keys: project_keys.clone(),
             observer: Arc::new(Calls(counters.clone())),
         };
         let supplier = supply::direct(policy::argos(&project), surroundings)
             .map_err(|source| Failure::Argos { project: name.to_string(), source })?;
-        keys.add(name.clone(), supplier.clone(), &project.api_key);
+        keys.add(name.clone(), supplier.clone(), project_keys);
         argos.get_or_insert(supplier.clone());
         let parts = Parts {
             project: name.clone(),

@@ -35,10 +35,9 @@ pub use self::{
     print::{example, reference},
     secrets::SecretSource,
     settings::{
-        Argos, Caller, CallerProof, GcmEncoding, GcmLayout, Grpc, Http, Jobs, Lease, Ledger,
-        LedgerKind, Life, LinkCipher, LinkMode, Liveform, Log, LogFormat, ParameterValue,
-        Parameters, Pipeline, Project, ProjectWebhook, Refill, RefillMode, RequestShape, Role,
-        Settings, Tokens, Transfer, Webhook,
+        Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, Life, Liveform,
+        Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, RequestShape, Role, Settings,
+        Tokens, Transfer, Webhook,
     },
 };
 use self::{

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use probes::{Probes, probes};
-pub use webhook::{Allow, ReceiverParts, webhooks};
+pub use webhook::{Allow, ReceiverParts, Receiving, webhooks};
 
 /// Serves until told to stop, then until every request is answered: the caller sets the limit.
 pub async fn serve(

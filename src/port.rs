@@ -282,6 +282,8 @@ pub enum RefusedCause {
     NotSent,
     Key,
     Address,
+    /// The other side cannot open what we sent, or does not expect it to be sealed.
+    Transfer,
     Throttled,
     /// The request itself was turned down: our mistake, or a limit that is lower than we think.
     Request,
@@ -331,6 +333,8 @@ pub enum Condition {
     Down,
     KeyRefused,
     AddressRefused,
+    /// The other side cannot open what we send; questions are answered all the same.
+    TransferRefused,
     Throttled,
 }
 
@@ -339,7 +343,7 @@ impl Condition {
     pub const fn is_usable(self) -> bool {
         match self {
             Self::Up | Self::Failing | Self::Throttled => true,
-            Self::Down | Self::KeyRefused | Self::AddressRefused => false,
+            Self::Down | Self::KeyRefused | Self::AddressRefused | Self::TransferRefused => false,
         }
     }
 }

@@ -241,6 +241,7 @@ fn condition(status: &Status) -> proto::ArgosCondition {
         Condition::Down => proto::ArgosCondition::Down,
         Condition::KeyRefused => proto::ArgosCondition::KeyRefused,
         Condition::AddressRefused => proto::ArgosCondition::AddressRefused,
+        Condition::TransferRefused => proto::ArgosCondition::TransferRefused,
         Condition::Throttled => proto::ArgosCondition::Throttled,
     }
 }

@@ -100,6 +100,12 @@ fn argos(status: &Status) -> Option<(&'static str, &'static str)> {
             Reason::ArgosAddressRefused.as_str(),
             "ARGOS refuses the address of this host: add it to the whitelist of the project.",
         )),
+        Condition::TransferRefused => Some((
+            "ARGOS_TRANSFER_REFUSED",
+            "ARGOS cannot open what is sent to it: set transfer.seal_requests to what ARGOS's \
+             dashboard says under Data Protection, and transfer.request_shape, or correct the API \
+             key, which is read again by itself.",
+        )),
         Condition::Throttled => Some((
             "ARGOS_THROTTLED",
             "ARGOS asks for fewer calls: lower calls_per_second if this lasts.",

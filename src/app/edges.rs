@@ -8,13 +8,9 @@ use super::{addresses::Listeners, policy::Project};
 use crate::{
     api::{self, Access, CallerAccess, Proof},
     config::{CallerProof, Network, Role, Settings},
-    domain::{
-        entropy::Entropy,
-        envelope::{Cipher, Keyring},
-        liveform::{Asked, Form, Mode, Pipeline, Rules},
-    },
+    domain::entropy::Entropy,
     engine::Pools,
-    http::{self, Allow, Probes, ReceiverParts},
+    http::{self, Allow, Probes, ReceiverParts, Receiving},
     jobs::{self, Schedule},
     port::Clock,
     task::{Roster, Task},
@@ -126,20 +122,9 @@ impl Edges<'_> {
 
     fn links(&self, project: &Project) -> api::Links {
         let liveform = &project.settings.liveform;
-        let keyring = Keyring::new(Cipher::Ecb, &project.settings.api_key.secret, []);
-        let form = Form::new(&liveform.base_url, &project.settings.pid, Mode::Mixed, keyring)
-            .marked_by(liveform.correlation_field.parameter());
-        let form = Arc::new(form);
         api::Links {
-            rules: Arc::new(Rules {
-                mode: Mode::Mixed,
-                pipeline: Pipeline::IdDocument,
-                extra_countries: Vec::new(),
-                extra_id_types: Vec::new(),
-                defaults: Asked::default(),
-                templates: BTreeMap::new(),
-            }),
-            form: Arc::new(move || form.clone()),
+            rules: Arc::new(liveform.rules()),
+            form: project.keys.form(),
             url_max_bytes: liveform.url_max_bytes as usize,
             entropy: self.entropy,
             clock: self.clock.clone(),
@@ -148,15 +133,18 @@ impl Edges<'_> {
 
     fn webhooks(&self) -> Router {
         let webhook = &self.settings.webhook;
-        let secrets = self.projects.iter().filter_map(|project| {
-            let secret = project.settings.webhook.secret.clone()?;
-            Some((project.name.clone(), secret))
+        let receiving = self.projects.iter().filter_map(|project| {
+            Some(Receiving {
+                project: project.name.clone(),
+                secret: project.settings.webhook.secret.clone()?,
+                envelopes: project.keys.envelopes(),
+            })
         });
         http::webhooks(ReceiverParts {
             pools: self.pools.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
-            secrets: secrets.collect(),
+            receiving: receiving.collect(),
             // An empty list leaves the check to the proxy in front.
             allowed: among(&webhook.allowed_sources, webhook.allowed_sources.is_empty()),
             trusted_proxies: among(&webhook.trusted_proxies, false),

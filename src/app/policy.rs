@@ -1,7 +1,10 @@
 //! From what people write to what each part trusts.
 
+use std::sync::Arc;
+
+use super::keys::ProjectKeys;
 use crate::{
-    argos::ArgosOptions,
+    argos::{ArgosOptions, RequestShape, Transfer},
     config,
     domain::{
         ids::{Malformed, ProjectName, TokenPrefix},
@@ -25,6 +28,7 @@ pub(super) struct Project {
     pub settings: config::Project,
     pub pool: Policy,
     pub engine: engine::Settings,
+    pub keys: Arc<ProjectKeys>,
 }
 
 pub(super) fn projects(settings: &config::Settings) -> Result<Vec<Project>, Unfit> {
@@ -34,6 +38,7 @@ pub(super) fn projects(settings: &config::Settings) -> Result<Vec<Project>, Unfi
             name: ProjectName::parse(name).map_err(unfit)?,
             pool: pool(name, project, &settings.ledger)?,
             engine: engine(project, &settings.ledger),
+            keys: ProjectKeys::new(project),
             settings: project.clone(),
         })
     };
@@ -101,5 +106,12 @@ pub(super) fn argos(project: &config::Project) -> ArgosOptions {
         backoff_max: argos.backoff_max,
         circuit_failures: argos.circuit_failures,
         circuit_open: argos.circuit_open,
+        transfer: Transfer {
+            seal_requests: project.transfer.seal_requests,
+            request_shape: match project.transfer.request_shape {
+                config::RequestShape::Raw => RequestShape::Raw,
+                config::RequestShape::Data => RequestShape::Data,
+            },
+        },
     }
 }

@@ -1,9 +1,12 @@
 //! One project at ARGOS: its key, its pace, and the calls that the [`Supplier`] port asks for.
 //!
-//! A call runs through three hands: [`super::transport`] sends it once, [`super::judge`] says what the
-//! end of it means, and here everybody who must know of it is told: the pace, the batch limit, the
-//! observer and, when the key was refused, the source of keys. A key that was replaced is used from
-//! the next call on; the refused call is not repeated.
+//! A call runs through four hands: [`super::transport`] sends it once, [`super::transfer`] opens what
+//! came back sealed, [`super::judge`] says what the end of it means, and here everybody who must know of
+//! it is told: the pace, the batch limit, the observer and, when the key was refused or what we sent
+//! could not be opened with it, the source of keys. A key that was replaced is used from the next call
+//! on; the refused call is not repeated.
+
+mod lessons;
 
 use std::{
     fmt,
@@ -14,19 +17,23 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::lessons::{impression, label, smaller};
 use super::{
     judge::{self, Answer, Exchange},
     pace::{Allowance, Impression, Moment, Pace, PacePolicy, pause_of},
-    transport::{self, BrokenOff, Call, Transport, UnusableOptions},
+    transfer::{self, Arrived, Shown, Transfer},
+    transport::{self, BrokenOff, Call, Heard, Transport, UnusableOptions},
     wire::{
         self, Entry, Operation, Page,
+        settings::{ManagementSettings, SETTINGS_QUERY},
         submissions::{SubmissionList, submission_query, submissions_query},
     },
 };
 use crate::{
     domain::{
         entropy::Entropy,
-        ids::{SubmissionId, TokenId},
+        envelope::Keyring,
+        ids::{ProjectName, SubmissionId, TokenId},
         limits::TOKENS_PER_CALL_MAX,
         paging::{Cursor, Days},
         secret::Secret,
@@ -34,8 +41,8 @@ use crate::{
         time::Timestamp,
     },
     port::{
-        Clock, Doubtful, DoubtfulCause, Hold, Listing, Outcome, Pending, Purpose, Refused,
-        RefusedCause, Registered, SubmissionsPage, Supplier, SupplierHealth,
+        Clock, Current, Hold, Listing, Outcome, Pending, Purpose, Refused, RefusedCause,
+        Registered, SubmissionsPage, Supplier, SupplierHealth,
     },
 };
 
@@ -58,18 +65,24 @@ pub struct ArgosOptions {
     pub backoff_max: Duration,
     pub circuit_failures: u32,
     pub circuit_open: Duration,
+    pub transfer: Transfer,
 }
 
 /// What the client needs from outside.
 pub struct Surroundings {
+    /// Whom a line of the log is about.
+    pub project: ProjectName,
     pub clock: Arc<dyn Clock>,
     pub entropy: Box<dyn Entropy>,
     pub keys: Arc<dyn KeySource>,
+    /// The envelopes of Secure Data Transfer: [`transfer::CIPHER`] under the API key, and the keys
+    /// before it to open with. Whoever offers another key in `keys` has changed these before.
+    pub envelopes: Current<Keyring>,
     pub observer: Arc<dyn Observer>,
 }
 
-/// Where the API key comes from. Read again whenever ARGOS refuses the one in use, so that a key that
-/// was replaced on disk needs no restart.
+/// Where the API key comes from. Read again whenever ARGOS refuses the one in use, or cannot open what
+/// was sealed with it, so that a key that was replaced on disk needs no restart.
 pub trait KeySource: Send + Sync {
     /// `None` where there is nothing to read it from, or it cannot be read. Must not take long.
     fn read(&self) -> Option<Secret>;
@@ -89,9 +102,12 @@ pub trait Observer: Send + Sync {
 
 /// One project at ARGOS.
 pub struct Argos {
+    project: ProjectName,
     transport: Transport,
+    transfer: Transfer,
     clock: Arc<dyn Clock>,
     keys: Arc<dyn KeySource>,
+    envelopes: Current<Keyring>,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
     batch_limit: AtomicU32,
@@ -103,6 +119,16 @@ struct State {
     pace: Pace,
     entropy: Box<dyn Entropy>,
     last_success: Option<Timestamp>,
+    last_time: Option<TimeTold>,
+    shown: Shown,
+}
+
+/// What time it was over there when an answer was given, in whole seconds and late by its way here,
+/// and on our wall clock when it had arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeTold {
+    pub by_argos: Timestamp,
+    pub wall: Timestamp,
 }
 
 impl Argos {
@@ -113,7 +139,7 @@ impl Argos {
         if !transport::can_send(&options.key) {
             return Err(UnusableOptions::Key);
         }
-        let Surroundings { clock, entropy, keys, observer } = surroundings;
+        let Surroundings { project, clock, entropy, keys, envelopes, observer } = surroundings;
         let policy = PacePolicy {
             allowance: Allowance {
                 calls_per_second: options.calls_per_second,
@@ -134,10 +160,23 @@ impl Argos {
             pace: Pace::new(policy, at),
             entropy,
             last_success: None,
+            last_time: None,
+            shown: Shown::default(),
         });
         let batch_limit = AtomicU32::new(TOKENS_PER_CALL_MAX);
         let key_changes = AtomicU64::new(0);
-        Ok(Self { transport, clock, keys, observer, state, batch_limit, key_changes })
+        Ok(Self {
+            project,
+            transport,
+            transfer: options.transfer,
+            clock,
+            keys,
+            envelopes,
+            observer,
+            state,
+            batch_limit,
+            key_changes,
+        })
     }
 
     /// Uses another key from the next call on. Says whether it is another one.
@@ -187,6 +226,30 @@ impl Argos {
         self.call(call, |exchange| judge::submissions(exchange, self.clock.now())).await
     }
 
+    /// How the project is set at ARGOS, as far as it says. Whatever becomes of the question, only a
+    /// success and a wish for fewer calls count for other calls: no pool depends on this address.
+    /// For the caller to admit, as part of [`Purpose::Reconcile`].
+    pub async fn settings(&self) -> Outcome<ManagementSettings> {
+        let call = Call::asking(Operation::Settings, SETTINGS_QUERY.to_owned());
+        self.call(call, judge::settings).await
+    }
+
+    /// Whether the last answer that could be either came sealed, which is how Secure Data Transfer is
+    /// set at ARGOS; `None` before the first.
+    pub fn transfer_seen(&self) -> Option<bool> {
+        self.lock().shown.sealed()
+    }
+
+    /// Answers that came sealed and that no key opened.
+    pub fn unopened(&self) -> u64 {
+        self.lock().shown.unopened()
+    }
+
+    /// The last time that ARGOS told; `None` before the first.
+    pub fn last_time(&self) -> Option<TimeTold> {
+        self.lock().last_time
+    }
+
     /// A call that carries ids. None, or more than ARGOS takes, is turned down here (U1).
     async fn send_batch<T>(
         &self,
@@ -215,26 +278,31 @@ impl Argos {
     /// Makes one call, and lets everybody know how it ended.
     async fn call<T>(
         &self,
-        call: Call,
+        mut call: Call,
         judge: impl FnOnce(Exchange<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
         let operation = call.operation;
         let key = self.lock().key.clone();
+        call.body = call.body.map(|body| self.seal(body));
+        let sealed = self.transfer.seal_requests && call.body.is_some();
         let began = Instant::now();
-        let answered = self.transport.send(call, &key).await;
+        let mut answered = self.transport.send(call, &key).await;
         let took = began.elapsed();
 
         let wall = wall_time();
         let date = answered.as_ref().ok().and_then(|answer| answer.date);
         if let Some(date) = date {
             self.clock.told(date);
+            self.lock().last_time = Some(TimeTold { by_argos: date, wall });
         }
+        let opened = answered.as_mut().is_ok_and(|answer| self.open(answer));
         let outcome = judge(match &answered {
             Ok(answer) => Exchange::Answered(Answer {
                 status: answer.status,
                 retry_after: answer.retry_after.as_deref(),
                 at: date.unwrap_or(wall),
                 body: &answer.body,
+                sealed: sealed || opened,
             }),
             Err(BrokenOff::NotSent) => Exchange::NotSent,
             Err(BrokenOff::Unanswered) => Exchange::Unanswered,
@@ -242,11 +310,33 @@ impl Argos {
 
         let impression = impression(operation, &outcome);
         self.learn(&outcome, impression, wall);
-        if impression == Impression::KeyRefused {
+        if matches!(impression, Impression::KeyRefused | Impression::TransferRefused) {
             self.read_key_again(&key);
         }
         self.observer.called(operation, label(&outcome), took);
         outcome
+    }
+
+    fn seal(&self, body: String) -> String {
+        let envelopes = (self.envelopes)();
+        let nonce = envelopes.cipher().nonce(self.lock().entropy.as_mut());
+        self.transfer.seal(body, &envelopes, &nonce)
+    }
+
+    /// Puts what is inside an envelope in its place, and says whether there was one that opened.
+    fn open(&self, answer: &mut Heard) -> bool {
+        let arrived = transfer::open(&answer.body, &(self.envelopes)());
+        let surprise = self.lock().shown.hear(&arrived, answer.status, self.transfer);
+        if let Some(surprise) = surprise {
+            tracing::warn!(project = %self.project, "{}", surprise.as_str());
+        }
+        match arrived {
+            Arrived::Opened(content) => {
+                answer.body = content;
+                true
+            }
+            Arrived::Plain | Arrived::Unopened | Arrived::Neither => false,
+        }
     }
 
     fn learn<T>(&self, outcome: &Outcome<T>, impression: Impression, wall: Timestamp) {
@@ -369,48 +459,6 @@ impl Supplier for Argos {
 impl fmt::Debug for Argos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Argos(…)")
-    }
-}
-
-/// How ARGOS looks after a call. What it writes about submissions is full of things that we know
-/// little of, and whoever cannot read it must not stop registering tokens for that.
-fn impression<T>(operation: Operation, outcome: &Outcome<T>) -> Impression {
-    match (operation, outcome) {
-        (
-            Operation::FindSubmission | Operation::ListSubmissions,
-            Outcome::Doubtful(Doubtful { cause: DoubtfulCause::Unclear, .. }),
-        ) => Impression::Nothing,
-        (_, outcome) => Impression::of(outcome),
-    }
-}
-
-/// The result of a call as a metric label.
-fn label<T>(outcome: &Outcome<T>) -> &'static str {
-    match outcome {
-        Outcome::Settled(_) => "settled",
-        Outcome::Refused(refused) => match refused.cause {
-            RefusedCause::NotSent => "not_sent",
-            RefusedCause::Key => "key_refused",
-            RefusedCause::Address => "address_refused",
-            RefusedCause::Throttled => "throttled",
-            RefusedCause::Request => "request_refused",
-            RefusedCause::TooMany => "too_many",
-        },
-        Outcome::Doubtful(doubtful) => match doubtful.cause {
-            DoubtfulCause::CapReached => "cap_reached",
-            DoubtfulCause::Unanswered => "unanswered",
-            DoubtfulCause::Failed => "failed",
-            DoubtfulCause::Unclear => "unclear",
-        },
-    }
-}
-
-/// The next smaller batch to try: 250, then the 100 that ARGOS once allowed (contract 1.1), then half.
-fn smaller(batch: usize) -> u32 {
-    match u32::try_from(batch).unwrap_or(u32::MAX) {
-        251.. => 250,
-        101..=250 => 100,
-        batch => (batch / 2).max(1),
     }
 }
 

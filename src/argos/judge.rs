@@ -8,7 +8,10 @@
 
 use std::time::Duration;
 
-use super::wire::{Entry, Figure, Operation, Page, Reply, submissions::SubmissionList};
+use super::wire::{
+    Entry, Figure, Operation, Page, Reply, settings::ManagementSettings,
+    submissions::SubmissionList,
+};
 use crate::{
     domain::{
         ids::{SubmissionId, TokenId},
@@ -25,6 +28,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// is not documented (contract 1.3).
 const FULL_MESSAGES: [&str; 5] =
     ["token limit", "token_limit", "limit exceeded", "pool is full", "maximum number of tokens"];
+
+/// Parts of codes and messages that say that ARGOS could not open what we sent (contract 1.6).
+const UNOPENED_MESSAGES: [&str; 2] = ["decryption is failed", "data processing error"];
 
 /// Codes whose meaning is known, so that their messages need no reading.
 const OTHER_CODES: [&str; 12] = [
@@ -60,7 +66,11 @@ pub struct Answer<'a> {
     pub retry_after: Option<&'a str>,
     /// When it was given: what a date in `retry_after` counts from.
     pub at: Timestamp,
+    /// What was inside, where it came in an envelope that a key opened.
     pub body: &'a [u8],
+    /// Whether the request or the answer came in an envelope. A body of ours that ARGOS cannot read
+    /// is then one that it cannot open, or did not expect to be sealed.
+    pub sealed: bool,
 }
 
 /// Judges the registration of `batch` ids.
@@ -149,6 +159,11 @@ pub fn submission(
     conclude(Operation::FindSubmission, exchange, |reply| reply.submission(asked, now))
 }
 
+/// Judges the question how the project is set.
+pub fn settings(exchange: Exchange<'_>) -> Outcome<ManagementSettings> {
+    conclude(Operation::Settings, exchange, Reply::settings)
+}
+
 /// How long a `Retry-After` asks to stay away: seconds or an HTTP date. `None` where it is neither.
 pub fn retry_after(header: &str, at: Timestamp) -> Option<Duration> {
     let header = header.trim();
@@ -178,6 +193,12 @@ fn conclude<T>(
     };
     let reply = Reply::parse(answer.body);
     let pause = answer.retry_after.and_then(|header| retry_after(header, answer.at));
+    if operation.carries_ids()
+        && matches!(answer.status, 400..=500)
+        && reply.as_ref().is_some_and(|reply| says_unopened(reply, answer.sealed))
+    {
+        return refused(RefusedCause::Transfer, pause);
+    }
     let full = reply.as_ref().is_some_and(|reply| says_full(operation, reply));
     match answer.status {
         200 => match reply {
@@ -193,7 +214,7 @@ fn conclude<T>(
         },
         403 if explicit_deny(answer.body) => refused(RefusedCause::Address, pause),
         403 => refused(RefusedCause::Key, pause),
-        413 if carries_ids(operation) => refused(RefusedCause::TooMany, pause),
+        413 if operation.carries_ids() => refused(RefusedCause::TooMany, pause),
         413 => refused(RefusedCause::Request, pause),
         429 => refused(RefusedCause::Throttled, pause),
         500 if full => doubtful(DoubtfulCause::CapReached, pause),
@@ -214,7 +235,7 @@ fn says_done(reply: &Reply, counts: &[&str]) -> bool {
 fn turned_down(operation: Operation, reply: &Reply) -> Option<RefusedCause> {
     match reply.error_code() {
         Some("invalid_project") => Some(RefusedCause::Key),
-        Some("request_token_limit_exceeded") if carries_ids(operation) => {
+        Some("request_token_limit_exceeded") if operation.carries_ids() => {
             Some(RefusedCause::TooMany)
         }
         Some(
@@ -226,7 +247,7 @@ fn turned_down(operation: Operation, reply: &Reply) -> Option<RefusedCause> {
         ) => Some(RefusedCause::Request),
         // A batch is handled id by id: the well-formed ones may be done (contract 1.3).
         Some("invalid_token_id_format" | "invalid_token_id_length") => {
-            (!carries_ids(operation)).then_some(RefusedCause::Request)
+            (!operation.carries_ids()).then_some(RefusedCause::Request)
         }
         Some(_) => None,
         None => {
@@ -234,6 +255,15 @@ fn turned_down(operation: Operation, reply: &Reply) -> Option<RefusedCause> {
             known.then_some(RefusedCause::Request)
         }
     }
+}
+
+/// Whether an error says that the body of the request could not be opened, or was sealed and should not
+/// have been: then nothing was done. A body around an envelope is JSON that names no ids.
+fn says_unopened(reply: &Reply, sealed: bool) -> bool {
+    let code = reply.error_code().unwrap_or_default();
+    let texts = [code.to_lowercase(), reply.error_message()];
+    let told = UNOPENED_MESSAGES.iter().any(|part| texts.iter().any(|text| text.contains(part)));
+    told || (sealed && matches!(code, "invalid_payload" | "invalid_token_id"))
 }
 
 /// Whether an error says that there is no room for more ids.
@@ -274,10 +304,6 @@ fn absent(operation: Operation, exchange: &Exchange<'_>) -> bool {
 /// above all (contract 6).
 fn explicit_deny(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).to_lowercase().contains("explicit deny")
-}
-
-fn carries_ids(operation: Operation) -> bool {
-    matches!(operation, Operation::Register | Operation::Delete)
 }
 
 fn refused<T>(cause: RefusedCause, retry_after: Option<Duration>) -> Outcome<T> {

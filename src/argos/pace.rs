@@ -9,6 +9,9 @@
 //! - the circuit: after [`PacePolicy::circuit_failures`] failures in a row, or when ARGOS refuses our
 //!   key or address, nothing leaves for [`PacePolicy::circuit_open`], and then one call to try.
 //!
+//! A body that ARGOS cannot open is treated like a refused key, with one difference: questions carry no
+//! body and go well all the same, so only a call with a body ends that state ([`Impression::Answered`]).
+//!
 //! Being throttled is no failure of ARGOS: it backs off and lowers the rate, and leaves the circuit
 //! alone. An answer that turns down the request itself proves that ARGOS answers. What to do about
 //! that request is decided elsewhere.
@@ -44,10 +47,14 @@ pub struct PacePolicy {
 pub enum Impression {
     /// It did what was asked, or turned down this one request for a reason of its own.
     Well,
+    /// It answered a question, which has no body that it would have had to open.
+    Answered,
     Throttled,
     Failed,
     KeyRefused,
     AddressRefused,
+    /// It cannot open what we send.
+    TransferRefused,
     /// It answered, and what it said cannot be read: other calls need not wait for that.
     Nothing,
 }
@@ -61,6 +68,7 @@ impl Impression {
                 RefusedCause::NotSent => Self::Failed,
                 RefusedCause::Key => Self::KeyRefused,
                 RefusedCause::Address => Self::AddressRefused,
+                RefusedCause::Transfer => Self::TransferRefused,
                 RefusedCause::Throttled => Self::Throttled,
             },
             Outcome::Doubtful(Doubtful { cause, .. }) => match cause {
@@ -92,7 +100,7 @@ pub struct Moment {
 }
 
 /// ```text
-///          circuit_failures in a row, or key or address refused
+///          circuit_failures in a row, or key, address or transfer refused
 /// Closed ─────────────────────────────────────────────────────▶ Open ◀─────────┐
 ///    ▲                                                           │ circuit_open │ it failed
 ///    └────────────── it went well ──────────── Trying ◀──────────┴─ one call ───┘
@@ -172,23 +180,27 @@ impl Pace {
         }
         let open = Circuit::Open { until: now.plus(self.policy.circuit_open) };
         match impression {
-            Impression::Well => {
+            Impression::Well | Impression::Answered => {
                 self.failures = 0;
                 self.setbacks = 0;
                 self.backoff_until = now;
-                self.circuit = Circuit::Closed;
-                self.condition = Condition::Up;
                 self.budget.raise();
+                if impression == Impression::Answered
+                    && self.condition == Condition::TransferRefused
+                {
+                    // Whether it opens what we send is not said: the next call may try at once.
+                    self.end_trying(now);
+                } else {
+                    self.circuit = Circuit::Closed;
+                    self.condition = Condition::Up;
+                }
             }
             Impression::Throttled => {
                 self.back_off(now, entropy);
                 self.budget.lower();
                 self.condition = Condition::Throttled;
                 // It answers: the next call may try again, when the back-off allows.
-                self.circuit = match self.circuit {
-                    Circuit::Trying { .. } => Circuit::Open { until: now },
-                    circuit @ (Circuit::Closed | Circuit::Open { .. }) => circuit,
-                };
+                self.end_trying(now);
             }
             Impression::Failed => {
                 self.failures = self.failures.saturating_add(1);
@@ -210,13 +222,18 @@ impl Pace {
                 self.condition = Condition::AddressRefused;
                 self.circuit = open;
             }
+            Impression::TransferRefused => {
+                self.condition = Condition::TransferRefused;
+                self.circuit = open;
+            }
             Impression::Nothing => {}
         }
     }
 
-    /// Another key is in use: whether it is refused too is worth one call at once.
+    /// Another key is in use: whether it is refused too is worth one call at once. What is sealed is
+    /// sealed with it, so it may be what ARGOS could not open.
     pub fn key_replaced(&mut self, now: Timestamp) {
-        if self.condition == Condition::KeyRefused {
+        if matches!(self.condition, Condition::KeyRefused | Condition::TransferRefused) {
             self.circuit = Circuit::Open { until: now };
         }
     }
@@ -242,6 +259,13 @@ impl Pace {
             Circuit::Open { until } | Circuit::Trying { until } => until,
         };
         circuit.max(self.backoff_until).max(self.pause_until)
+    }
+
+    /// The call that tried said nothing of what it tried for: another one may.
+    fn end_trying(&mut self, now: Timestamp) {
+        if let Circuit::Trying { .. } = self.circuit {
+            self.circuit = Circuit::Open { until: now };
+        }
     }
 
     /// Full jitter: anything from zero to the bound, which doubles with every setback in a row.

@@ -23,7 +23,7 @@ use reqwest::{
 
 use super::{
     judge,
-    wire::{self, Operation, submissions::SUBMISSIONS_PATH},
+    wire::{self, Operation, settings::SETTINGS_PATH, submissions::SUBMISSIONS_PATH},
 };
 use crate::domain::{secret::Secret, time::Timestamp};
 
@@ -51,6 +51,7 @@ pub struct Transport {
     http: Client,
     tokens_url: Url,
     submissions_url: Url,
+    settings_url: Url,
 }
 
 impl Transport {
@@ -61,6 +62,7 @@ impl Transport {
     ) -> Result<Self, UnusableOptions> {
         let tokens_url = url_below(api_url, wire::TOKENS_PATH)?;
         let submissions_url = url_below(api_url, SUBMISSIONS_PATH)?;
+        let settings_url = url_below(api_url, SETTINGS_PATH)?;
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
@@ -77,7 +79,7 @@ impl Transport {
         }
         let http =
             builder.build().map_err(|error| UnusableOptions::Client(error.without_url().into()))?;
-        Ok(Self { http, tokens_url, submissions_url })
+        Ok(Self { http, tokens_url, submissions_url, settings_url })
     }
 
     /// Makes a call, and waits for the end of it.
@@ -88,7 +90,8 @@ impl Transport {
             | Operation::Delete
             | Operation::Count
             | Operation::Find
-            | Operation::FindSubmission => ANSWER_BYTES_MAX,
+            | Operation::FindSubmission
+            | Operation::Settings => ANSWER_BYTES_MAX,
         };
         // Both were checked when they were set.
         let request = self.request(call, key).ok_or(BrokenOff::NotSent)?;
@@ -107,6 +110,7 @@ impl Transport {
             Operation::FindSubmission | Operation::ListSubmissions => {
                 (Method::GET, &self.submissions_url)
             }
+            Operation::Settings => (Method::GET, &self.settings_url),
         };
         let mut url = url.clone();
         url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));

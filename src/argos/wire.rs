@@ -1,11 +1,12 @@
 //! The words of `/v3/submission/tokens` (contract 1): request bodies, queries, and answers. Those of
-//! `/v3/submission` are in [`submissions`].
+//! `/v3/submission` are in [`submissions`], those of the project's own settings in [`settings`].
 //!
 //! ARGOS has published several generations of this interface, and no answer of it could be checked
 //! against the live one. So an answer is read by looking for what we need under every name and in
 //! every place it was seen, and whatever else it contains is ignored. What is missing is `None`; what
 //! is there and cannot be understood is never taken for missing.
 
+pub mod settings;
 pub mod submissions;
 
 use std::fmt;
@@ -37,6 +38,7 @@ pub enum Operation {
     List,
     FindSubmission,
     ListSubmissions,
+    Settings,
 }
 
 impl Operation {
@@ -50,6 +52,20 @@ impl Operation {
             Self::List => "list",
             Self::FindSubmission => "find_submission",
             Self::ListSubmissions => "list_submissions",
+            Self::Settings => "settings",
+        }
+    }
+
+    /// Whether a body with ids belongs to it, the one thing that leaves from here sealed.
+    pub const fn carries_ids(self) -> bool {
+        match self {
+            Self::Register | Self::Delete => true,
+            Self::Count
+            | Self::Find
+            | Self::List
+            | Self::FindSubmission
+            | Self::ListSubmissions
+            | Self::Settings => false,
         }
     }
 }
@@ -110,8 +126,8 @@ pub enum Figure {
 pub struct Reply(Map<String, Value>);
 
 impl Reply {
-    /// `None` for anything that is not a JSON object, an envelope of Secure Data Transfer included:
-    /// it has only a `data` text, in which nothing can be found.
+    /// `None` for anything that is not a JSON object. An envelope that no key opened has only a `data`
+    /// text, in which nothing can be found.
     pub fn parse(body: &[u8]) -> Option<Self> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(object)) => Some(Self(object)),

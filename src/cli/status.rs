@@ -209,6 +209,7 @@ fn tone_of(condition: i32) -> Tone {
             ArgosCondition::Down
             | ArgosCondition::KeyRefused
             | ArgosCondition::AddressRefused
+            | ArgosCondition::TransferRefused
             | ArgosCondition::CapReached,
         ) => Tone::Bad,
         Ok(ArgosCondition::Unspecified) | Err(_) => Tone::Plain,

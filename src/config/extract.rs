@@ -10,13 +10,16 @@ use super::{
     network::Network,
     secrets::{self, Place, SecretSource},
     settings::{
-        Argos, Caller, CallerProof, CorrelationField, GcmEncoding, GcmLayout, Grpc, Http, Jobs,
-        Lease, Ledger, LedgerKind, Life, LinkCipher, LinkMode, Liveform, Log, LogFormat,
-        ParameterValue, Parameters, Pipeline, Project, ProjectWebhook, Reconcile, Refill,
-        RefillMode, RequestShape, Role, Settings, Tokens, Transfer, Webhook,
+        Argos, Caller, CallerProof, CorrelationField, Grpc, Http, Jobs, Lease, Ledger, LedgerKind,
+        Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill, RefillMode,
+        RequestShape, Role, Settings, Tokens, Transfer, Webhook,
     },
 };
-use crate::domain::secret::Secret;
+use crate::domain::{
+    envelope::{Cipher, Encoding, Gcm, Layout, NonceLength},
+    liveform::{self, Asked, Mode, Parameter, Pipeline},
+    secret::Secret,
+};
 
 /// The settings, and everything that keeps them from being used; with an error in the list, what is
 /// missing is filled with an empty value that nobody may rely on.
@@ -134,7 +137,7 @@ fn project(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Project {
             brake_min_tokens: of.get("reconcile.brake_min_tokens"),
         },
         webhook: ProjectWebhook { secret: secret.map(|source| source.secret) },
-        liveform: liveform(&of.below("liveform"), errors),
+        liveform: links(&of.below("liveform"), errors),
         transfer: Transfer {
             seal_requests: of.get("transfer.seal_requests"),
             request_shape: of.get("transfer.request_shape"),
@@ -199,14 +202,11 @@ fn life(of: &Scope<'_>) -> Life {
     }
 }
 
-fn liveform(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Liveform {
+fn links(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Liveform {
     Liveform {
         base_url: of.get("base_url"),
         mode: of.get("mode"),
-        cipher: of.get("cipher"),
-        gcm_layout: of.get("gcm_layout"),
-        gcm_nonce_bytes: of.get("gcm_nonce"),
-        gcm_encoding: of.get("gcm_encoding"),
+        cipher: cipher(of),
         pipeline: of.get("pipeline"),
         secret_key: of.secret("secret_key", Place::Cipher, errors),
         previous_keys: of.secrets("previous_key_files", Place::Cipher, errors),
@@ -218,6 +218,19 @@ fn liveform(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Liveform {
         defaults: of.below("defaults").parameters(),
         templates: of.below("templates").each(|of| of.parameters()),
     }
+}
+
+fn cipher(of: &Scope<'_>) -> Cipher {
+    let gcm = Gcm {
+        layout: of.get("gcm_layout"),
+        nonce: if of.get::<u32>("gcm_nonce") == 16 {
+            NonceLength::Sixteen
+        } else {
+            NonceLength::Twelve
+        },
+        encoding: of.get("gcm_encoding"),
+    };
+    if of.get::<String>("cipher") == "gcm" { Cipher::Gcm(gcm) } else { Cipher::Ecb }
 }
 
 /// A view of the layers from one table downwards.
@@ -244,11 +257,17 @@ impl<'a> Scope<'a> {
     }
 
     /// Every key of this table that is set.
-    fn parameters(&self) -> Parameters {
+    fn parameters(&self) -> Asked {
         let entries = self.effective.entries();
         let here =
             entries.filter_map(|(path, entry)| Some((path.strip_prefix(&self.above)?, entry)));
-        here.filter_map(|(name, entry)| Some((name.to_owned(), parameter(&entry.value)?))).collect()
+        let mut asked = Asked::default();
+        for (field, entry) in here {
+            if let Some(parameter) = Parameter::of_field(field) {
+                said(&entry.value).into_iter().for_each(|value| asked.set(parameter, value));
+            }
+        }
+        asked
     }
 
     /// A secret and the file it came from; `None` when neither it nor a file is set.
@@ -308,14 +327,14 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// `None` when it is not set. The key table gives parameters no other kinds than these three.
-fn parameter(value: &Value) -> Option<ParameterValue> {
+/// What a parameter is set to; `None` where it is not.
+fn said(value: &Value) -> Option<liveform::Value> {
     if let Value::Text(text) = value {
-        (!text.is_empty()).then(|| ParameterValue::Text(text.clone()))
+        Some(text.as_str().into())
     } else if let Value::Names(names) = value {
-        (!names.is_empty()).then(|| ParameterValue::List(names.clone()))
+        Some(names.clone().into())
     } else {
-        Option::<bool>::from_value(value)?.map(ParameterValue::Flag)
+        Option::<bool>::from_value(value)?.map(Into::into)
     }
 }
 
@@ -382,14 +401,13 @@ from_choice! {
     CorrelationField {
         "userid" => Userid, "cf1" => Cf1, "cf2" => Cf2, "cf3" => Cf3, "" => None
     }
-    LinkMode { "plain" => Plain, "mixed" => Mixed, "sealed" => Sealed }
-    LinkCipher { "ecb" => Ecb, "gcm" => Gcm }
-    GcmLayout {
+    Mode { "plain" => Plain, "mixed" => Mixed, "sealed" => Sealed }
+    Layout {
         "nonce_ciphertext_tag" => NonceCiphertextTag,
         "nonce_tag_ciphertext" => NonceTagCiphertext,
         "ciphertext_tag_nonce" => CiphertextTagNonce
     }
-    GcmEncoding { "base64" => Base64, "hex" => Hex }
+    Encoding { "base64" => Base64, "hex" => Hex }
     Pipeline { "id_document" => IdDocument, "knowledge" => Knowledge }
     RequestShape { "raw" => Raw, "data" => Data }
     Role { "caller" => Caller, "admin" => Admin }

@@ -6,8 +6,9 @@ use super::{
     error::{ConfigError, Origin, Problem, Warning},
     merge::Effective,
     notation::{print_count, print_duration},
-    settings::{CallerProof, LedgerKind, LinkMode, Project, Settings},
+    settings::{CallerProof, LedgerKind, Project, Settings},
 };
+use crate::domain::liveform::{Mode, Violation};
 use crate::domain::secret::Secret;
 
 /// What a late copy of a call may still need after its time-out: contract 0 has it at the gateway for
@@ -222,17 +223,23 @@ impl Rules<'_> {
         }
     }
 
-    /// What ARGOS takes as a parameter is a matter of the link, and judged where links are made.
+    /// Defaults and templates are held against the rules of links before anybody asks for one.
     fn links(&mut self, name: &str, project: &Project) {
         let key = |key: &str| format!("projects.{name}.liveform.{key}");
         let (until_key, mode_key) = (key("start_valid_until"), key("mode"));
         let liveform = &project.liveform;
-        let seals = liveform.mode != LinkMode::Plain;
+        let seals = liveform.mode != Mode::Plain;
         self.demand(seals || !liveform.start_valid_until, &[&until_key, &mode_key], || {
             "start_valid_until = true needs mode mixed or sealed: in a plain link anybody could put \
              the deadline off, and ARGOS takes it in sealed form only"
                 .to_owned()
         });
+        for Violation { field, rule } in liveform.rules().check_presets() {
+            // A list is one key, whichever item of it is meant.
+            let (field, item) = field.split_once('[').unwrap_or((&field, ""));
+            let item = item.strip_suffix(']').map_or(String::new(), |at| format!("item {at} "));
+            self.demand(false, &[&key(field)], || format!("{item}{rule}"));
+        }
     }
 
     /// Two pools under one pid would each count on the whole cap, and one webhook secret would lead to

@@ -5,7 +5,11 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{network::Network, secrets::SecretSource};
-use crate::domain::{liveform::Parameter, secret::Secret};
+use crate::domain::{
+    envelope::Cipher,
+    liveform::{Asked, Mode, Parameter, Pipeline, Rules},
+    secret::Secret,
+};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -238,12 +242,8 @@ impl CorrelationField {
 pub struct Liveform {
     /// Without a slash at its end.
     pub base_url: String,
-    pub mode: LinkMode,
-    pub cipher: LinkCipher,
-    pub gcm_layout: GcmLayout,
-    /// 12 or 16.
-    pub gcm_nonce_bytes: u32,
-    pub gcm_encoding: GcmEncoding,
+    pub mode: Mode,
+    pub cipher: Cipher,
     pub pipeline: Pipeline,
     /// `None`: the API key seals the links.
     pub secret_key: Option<SecretSource>,
@@ -257,60 +257,23 @@ pub struct Liveform {
     pub extra_countries: Vec<String>,
     pub extra_id_types: Vec<String>,
     /// What every link says unless its template or its caller says otherwise.
-    pub defaults: Parameters,
+    pub defaults: Asked,
     /// By name: what the links of leases say that name the template.
-    pub templates: BTreeMap<String, Parameters>,
+    pub templates: BTreeMap<String, Asked>,
 }
 
-/// How much of a link is sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkMode {
-    Plain,
-    /// What ARGOS takes in sealed form only.
-    Mixed,
-    /// Everything but pid and language; the token too.
-    Sealed,
-}
-
-/// What seals links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkCipher {
-    Ecb,
-    Gcm,
-}
-
-/// In which order the parts of a text sealed with GCM stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GcmLayout {
-    NonceCiphertextTag,
-    NonceTagCiphertext,
-    CiphertextTagNonce,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GcmEncoding {
-    Base64,
-    Hex,
-}
-
-/// What the project verifies people with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pipeline {
-    IdDocument,
-    Knowledge,
-}
-
-/// Parameters of links by the names of their fields; what is not set is not there. Only their kinds
-/// are checked: what ARGOS takes is a matter of the link.
-pub type Parameters = BTreeMap<String, ParameterValue>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ParameterValue {
-    /// Never empty.
-    Text(String),
-    Flag(bool),
-    /// Never empty.
-    List(Vec<String>),
+impl Liveform {
+    /// What the links of the project may say.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            mode: self.mode,
+            pipeline: self.pipeline,
+            extra_countries: self.extra_countries.clone(),
+            extra_id_types: self.extra_id_types.clone(),
+            defaults: self.defaults.clone(),
+            templates: self.templates.clone(),
+        }
+    }
 }
 
 /// Secure Data Transfer: what ARGOS and we send each other, sealed.

@@ -380,6 +380,10 @@ impl Engine {
             Condition::KeyRefused => {
                 (Reason::ArgosKeyRefused, "the pool is empty and ARGOS refuses the API key")
             }
+            // In the end it is a key or the word of an operator, as above.
+            Condition::TransferRefused => {
+                (Reason::ArgosKeyRefused, "the pool is empty and ARGOS cannot open what we send")
+            }
             Condition::AddressRefused => {
                 (Reason::ArgosAddressRefused, "the pool is empty and ARGOS refuses this address")
             }
@@ -479,6 +483,7 @@ fn attempt<T>(outcome: &Outcome<T>) -> Attempt {
             RefusedCause::NotSent
             | RefusedCause::Key
             | RefusedCause::Address
+            | RefusedCause::Transfer
             | RefusedCause::Throttled
             | RefusedCause::Request => Attempt::Refused,
         },

@@ -8,6 +8,10 @@
 //! in front that logs paths can put it into the header `x-webhook-secret` instead, and send the
 //! request to the path without it.
 //!
+//! A body that comes sealed is opened with the keys of the project that the secret names, and is then
+//! read as any other (contract 3.4). One that comes in the clear is read as it is, whatever ARGOS was
+//! told to do: an envelope in ECB proves a key only weakly, so nothing is believed for having had one.
+//!
 //! A body is full of personal data. It is read, and gone with the request.
 
 mod notice;
@@ -29,9 +33,10 @@ use tokio::{sync::Semaphore, time::timeout};
 use self::notice::{Notice, Trigger};
 pub use self::source::Allow;
 use crate::{
-    domain::{ids::ProjectName, pool::Heard, secret::Secret},
+    argos::transfer::{self, Arrived},
+    domain::{envelope::Keyring, ids::ProjectName, pool::Heard, secret::Secret, time::Timestamp},
     engine::Pools,
-    port::Clock,
+    port::{Clock, Current},
     telemetry::Metrics,
 };
 
@@ -49,9 +54,8 @@ pub struct ReceiverParts {
     pub pools: Arc<Pools>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
-    /// The last part of the path, or the header in its place, for each project that takes webhooks;
-    /// more than one while they are changed.
-    pub secrets: Vec<(ProjectName, Secret)>,
+    /// Each project that takes webhooks, more than once while its secret is changed.
+    pub receiving: Vec<Receiving>,
     /// Addresses that may send.
     pub allowed: Allow,
     /// Addresses whose word about the sender's address is believed.
@@ -61,20 +65,28 @@ pub struct ReceiverParts {
     pub answer_timeout: Duration,
 }
 
+/// One project that takes webhooks.
+pub struct Receiving {
+    pub project: ProjectName,
+    /// The last part of the path, or the header in its place.
+    pub secret: Secret,
+    /// What opens those that come sealed.
+    pub envelopes: Current<Keyring>,
+}
+
 /// Takes webhooks.
 struct Receiver {
     parts: ReceiverParts,
-    hashes: Vec<(ProjectName, [u8; 32])>,
+    /// Of the secrets, in their order.
+    hashes: Vec<[u8; 32]>,
     places: Semaphore,
 }
 
 /// The route for webhooks.
 pub fn webhooks(parts: ReceiverParts) -> Router {
     parts.metrics.expect_webhooks(parts.pools.projects(), &End::all_labels());
-    let hashes = parts.secrets.iter().map(|(project, secret)| {
-        (project.clone(), Sha256::digest(secret.expose().as_bytes()).into())
-    });
-    let hashes = hashes.collect();
+    let secrets = parts.receiving.iter().map(|receiving| &receiving.secret);
+    let hashes = secrets.map(|secret| Sha256::digest(secret.expose().as_bytes()).into()).collect();
     let receiver = Receiver { parts, hashes, places: Semaphore::new(AT_ONCE) };
     Router::new()
         .route(SECRET_PATH, post(receive_by_path))
@@ -109,28 +121,29 @@ impl Receiver {
             metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
             return End::WrongSource.code();
         }
-        let Some(project) = self.project(secret) else {
+        let Some(receiving) = self.receiving(secret) else {
             metrics.webhook(None, Trigger::None.as_str(), End::WrongSecret.as_str());
             return End::WrongSecret.code();
         };
-        let (trigger, end) = self.take(project, request.into_body()).await;
-        metrics.webhook(Some(project), trigger.as_str(), end.as_str());
+        let (trigger, end) = self.take(receiving, request.into_body()).await;
+        metrics.webhook(Some(&receiving.project), trigger.as_str(), end.as_str());
         end.code()
     }
 
     /// Looks at every secret, found or not, so that time tells nothing.
-    fn project(&self, secret: &str) -> Option<&ProjectName> {
+    fn receiving(&self, secret: &str) -> Option<&Receiving> {
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
         let mut found = None;
-        for (project, expected) in &self.hashes {
+        for (receiving, expected) in self.parts.receiving.iter().zip(&self.hashes) {
             if bool::from(expected.ct_eq(&hash)) {
-                found = Some(project);
+                found = Some(receiving);
             }
         }
         found
     }
 
-    async fn take(&self, project: &ProjectName, body: Body) -> (Trigger, End) {
+    async fn take(&self, receiving: &Receiving, body: Body) -> (Trigger, End) {
+        let project = &receiving.project;
         let Ok(_place) = self.places.try_acquire() else {
             return (Trigger::None, End::Unavailable);
         };
@@ -140,13 +153,18 @@ impl Receiver {
             Err(_) => return (Trigger::None, End::Malformed),
         };
         let now = self.parts.clock.now();
-        let (trigger, notice) = notice::read(&bytes, now);
+        let (trigger, notice) = read(&bytes, &(receiving.envelopes)(), now);
         let report = match notice {
             Notice::Report(report) => report,
             Notice::Unrelated => return (trigger, End::Ignored),
             Notice::Foreign => return (trigger, End::Foreign),
             Notice::Sealed => {
-                tracing::warn!(%project, "webhook is sealed and cannot be opened");
+                tracing::warn!(
+                    %project,
+                    "webhook is sealed and cannot be opened: compare the API key with the one in \
+                     ARGOS's dashboard, and keep the key before it while keys are changed; ARGOS \
+                     is asked for what the webhook told"
+                );
                 return (trigger, End::Sealed);
             }
             Notice::Malformed => return (trigger, End::Malformed),
@@ -164,6 +182,19 @@ impl Receiver {
             Ok(Err(_)) | Err(_) => End::Unavailable,
         };
         (trigger, end)
+    }
+}
+
+/// Reads a body, or what is inside where it is an envelope. An envelope within an envelope is no
+/// webhook, and sending it again would make it none.
+fn read(body: &[u8], envelopes: &Keyring, now: Timestamp) -> (Trigger, Notice) {
+    match transfer::open(body, envelopes) {
+        Arrived::Plain | Arrived::Neither => notice::read(body, now),
+        Arrived::Unopened => (Trigger::None, Notice::Sealed),
+        Arrived::Opened(content) => match notice::read(&content, now) {
+            (trigger, Notice::Sealed) => (trigger, Notice::Malformed),
+            read => read,
+        },
     }
 }
 

@@ -22,12 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const STOPPING_REASONS: [Reason; 5] =
     [Reason::Starting, Reason::Draining, Reason::Paused, Reason::Halted, Reason::LedgerUnavailable];
 
-const CONDITIONS: [(Condition, &str); 6] = [
+const CONDITIONS: [(Condition, &str); 7] = [
     (Condition::Up, "up"),
     (Condition::Failing, "failing"),
     (Condition::Down, "down"),
     (Condition::KeyRefused, "key_refused"),
     (Condition::AddressRefused, "address_refused"),
+    (Condition::TransferRefused, "transfer_refused"),
     (Condition::Throttled, "throttled"),
 ];
 

@@ -27,13 +27,22 @@ const ARGOS_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
 const ORDER_RESULTS: [&str; 5] = ["settled", "refused", "doubtful", "given_up", "dropped"];
 const LISTING_RESULTS: [&str; 5] = ["whole", "missing", "braked", "void", "dry_run"];
 const ANSWERS: [&str; 3] = ["ours", "stranger", "nothing"];
-const OPERATIONS: [&str; 7] =
-    ["register", "delete", "count", "find", "list", "find_submission", "list_submissions"];
-const CALL_RESULTS: [&str; 11] = [
+const OPERATIONS: [&str; 8] = [
+    "register",
+    "delete",
+    "count",
+    "find",
+    "list",
+    "find_submission",
+    "list_submissions",
+    "settings",
+];
+const CALL_RESULTS: [&str; 12] = [
     "settled",
     "not_sent",
     "key_refused",
     "address_refused",
+    "transfer_refused",
     "throttled",
     "request_refused",
     "too_many",

@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use argospool::{
     app::{clock::SystemClock, entropy::SystemEntropy},
-    argos::{Argos, ArgosOptions, Operation as Called, Surroundings},
+    argos::{Argos, ArgosOptions, Operation as Called, Surroundings, Transfer, transfer},
     domain::{
-        ids::ProjectName, refill::Rest, secret::Secret, submission::FactKind, token::Decision,
+        envelope::Keyring, ids::ProjectName, refill::Rest, secret::Secret, submission::FactKind,
+        token::Decision,
     },
     engine::{Engine, Handle, LeaseView, Parts, Status},
     port::Clock,
@@ -50,10 +51,12 @@ impl Rig {
     ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let key = Secret::new("argos_test_demo".to_owned());
+        let keyring = Keyring::new(transfer::CIPHER, &key, []);
         let argos = Argos::new(
             ArgosOptions {
                 api_url: simulator.api_url(),
-                key: Secret::new("argos_test_demo".to_owned()),
+                key,
                 connect_timeout: Duration::from_secs(5),
                 request_timeout: Duration::from_secs(5),
                 calls_per_second: 2_000.0,
@@ -66,11 +69,14 @@ impl Rig {
                 backoff_max: Duration::from_millis(100),
                 circuit_failures: 5,
                 circuit_open: Duration::from_millis(200),
+                transfer: Transfer::default(),
             },
             Surroundings {
+                project: ProjectName::parse("default").unwrap(),
                 clock: clock.clone(),
                 entropy: Box::new(SystemEntropy),
                 keys: Arc::new(|| None),
+                envelopes: Arc::new(move || Arc::new(keyring.clone())),
                 observer: Arc::new(Uncounted),
             },
         );

@@ -15,11 +15,13 @@ use tokio::{
 
 mod broken_off;
 mod keys;
+mod sealed;
+mod settings;
 mod simulated;
 mod submissions;
 
 use super::*;
-use crate::port::{Condition, Doubtful};
+use crate::port::{Condition, Doubtful, DoubtfulCause};
 
 const KEY: &str = "key-0001-not-to-be-told";
 const TOKEN: &str = "ap-not-to-be-told-0001";
@@ -77,13 +79,20 @@ fn options(api_url: &str) -> ArgosOptions {
         backoff_max: Duration::from_secs(60),
         circuit_failures: 5,
         circuit_open: Duration::from_secs(30),
+        transfer: Transfer::default(),
     }
+}
+
+/// Seals with the key that requests carry.
+fn keyring() -> Keyring {
+    Keyring::new(transfer::CIPHER, &Secret::new(KEY.to_owned()), [])
 }
 
 struct Rig {
     argos: Argos,
     hands: Arc<Hands>,
     calls: Arc<Calls>,
+    envelopes: Arc<Mutex<Keyring>>,
     /// What the source of keys has to offer.
     next_key: Arc<Mutex<Option<&'static str>>>,
 }
@@ -96,17 +105,21 @@ impl Rig {
         let calls = Arc::new(Calls::default());
         let next_key = Arc::new(Mutex::new(None));
         let offered = next_key.clone();
+        let envelopes = Arc::new(Mutex::new(keyring()));
+        let used = envelopes.clone();
         let surroundings = Surroundings {
+            project: ProjectName::parse("default").unwrap(),
             clock: hands.clone(),
             entropy: Box::new(Zero),
             keys: Arc::new(move || {
                 let text: Option<&str> = *offered.lock().unwrap();
                 text.map(|text| Secret::new(text.to_owned()))
             }),
+            envelopes: Arc::new(move || Arc::new(used.lock().unwrap().clone())),
             observer: calls.clone(),
         };
         let argos = Argos::new(options, surroundings).unwrap();
-        Self { argos, hands, calls, next_key }
+        Self { argos, hands, calls, envelopes, next_key }
     }
 
     fn pass(&self, seconds: u64) {
@@ -361,9 +374,11 @@ async fn a_success_is_remembered_and_the_clock_hears_what_time_argos_told() {
 #[test]
 fn an_address_or_key_that_cannot_be_used_is_refused_without_being_repeated() {
     let surroundings = || Surroundings {
+        project: ProjectName::parse("default").unwrap(),
         clock: Arc::new(Hands::default()),
         entropy: Box::new(Zero),
         keys: Arc::new(|| None),
+        envelopes: Arc::new(|| Arc::new(keyring())),
         observer: Arc::new(Calls::default()),
     };
     for api_url in [

@@ -22,9 +22,17 @@ fn answer(status: u16, body: &str) -> Exchange<'_> {
     answer_with(status, None, body)
 }
 
+/// The request, or the answer, came in an envelope.
+fn sealed(status: u16, body: &str) -> Exchange<'_> {
+    match answer(status, body) {
+        Exchange::Answered(answer) => Exchange::Answered(Answer { sealed: true, ..answer }),
+        other @ (Exchange::NotSent | Exchange::Unanswered) => other,
+    }
+}
+
 fn answer_with<'a>(status: u16, retry_after: Option<&'a str>, body: &'a str) -> Exchange<'a> {
     let at = http_date(AT).unwrap();
-    Exchange::Answered(Answer { status, retry_after, at, body: body.as_bytes() })
+    Exchange::Answered(Answer { status, retry_after, at, body: body.as_bytes(), sealed: false })
 }
 
 /// The registration of two ids.
@@ -72,13 +80,20 @@ fn asking(exchange: Exchange<'_>) -> String {
     })
 }
 
+fn inquiring(exchange: Exchange<'_>) -> String {
+    sentence(settings(exchange), |settings| format!("settled: {:?}", settings.status))
+}
+
 fn code(code: &str) -> String {
     format!(r#"{{"errorCode":"{code}","errorMessage":"…"}}"#)
 }
 
+const EVERY_CALL: [fn(Exchange<'_>) -> String; 8] =
+    [registering, deleting, counting, finding, listing, looking_through, asking, inquiring];
+
 #[test]
 fn how_every_call_breaks_off_has_one_meaning() {
-    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
+    for judge in EVERY_CALL {
         assert_eq!(judge(Exchange::NotSent), "refused: NotSent");
         assert_eq!(judge(Exchange::Unanswered), "doubtful: Unanswered");
     }
@@ -86,7 +101,7 @@ fn how_every_call_breaks_off_has_one_meaning() {
 
 #[test]
 fn every_status_means_the_same_for_every_call() {
-    for judge in [registering, deleting, counting, finding, listing, looking_through, asking] {
+    for judge in EVERY_CALL {
         for (status, body, meaning) in [
             (200, "", "doubtful: Unclear"),
             (200, "<html>All is well</html>", "doubtful: Unclear"),
@@ -338,4 +353,59 @@ fn a_submission_is_unknown_where_argos_says_so_and_nowhere_else() {
     }
     assert_eq!(looking_through(answer(400, &code("submission_not_found"))), "doubtful: Unclear");
     assert_eq!(looking_through(answer(200, r#"{"Items":[7]}"#)), "settled: 0 submissions");
+}
+
+#[test]
+fn a_body_that_argos_cannot_open_is_refused_and_nothing_was_done() {
+    let key = "Decryption is Failed. Please check the api-key.";
+    for told in [
+        code(key),
+        code("Data Processing Error."),
+        format!(r#"{{"errorMessage":"{key}"}}"#),
+        r#"{"errorCode":"E17","errorMessage":"DATA PROCESSING ERROR"}"#.to_owned(),
+        format!(r#"{{"message":"400: {key}"}}"#),
+    ] {
+        for judge in [registering, deleting] {
+            for answer in [answer, sealed] {
+                for status in [400, 401, 403, 404, 422, 499, 500] {
+                    assert_eq!(
+                        judge(answer(status, &told)),
+                        "refused: Transfer",
+                        "{status} {told}"
+                    );
+                }
+                assert_eq!(judge(answer(200, &told)), "doubtful: Unclear", "{told}");
+                for status in [501, 502, 503, 504] {
+                    assert_eq!(judge(answer(status, &told)), "doubtful: Unanswered", "{told}");
+                }
+            }
+        }
+        // Questions have no body that it would have to open.
+        for judge in [counting, finding, listing, looking_through, asking, inquiring] {
+            assert_eq!(judge(sealed(400, &told)), "doubtful: Unclear", "{told}");
+            assert_eq!(judge(sealed(500, &told)), "doubtful: Failed", "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_sealed_body_that_argos_cannot_read_was_not_expected_to_be_sealed() {
+    for error in ["invalid_payload", "invalid_token_id"] {
+        for judge in [registering, deleting] {
+            assert_eq!(judge(sealed(400, &code(error))), "refused: Transfer");
+            assert_eq!(judge(answer(400, &code(error))), "refused: Request");
+        }
+        assert_eq!(counting(sealed(400, &code(error))), "refused: Request");
+    }
+    for error in ["invalid_token_id_format", "internal_server_error", "never_seen"] {
+        assert_eq!(registering(sealed(400, &code(error))), "doubtful: Unclear");
+    }
+    assert_eq!(registering(sealed(400, &code("invalid_project"))), "refused: Key");
+}
+
+#[test]
+fn settings_settle_when_there_are_any() {
+    let body = r#"{"item":{"management":{"projectStatus":"Open"}}}"#;
+    assert_eq!(inquiring(answer(200, body)), r#"settled: Some("open")"#);
+    assert_eq!(inquiring(answer(200, r#"{"item":{}}"#)), "doubtful: Unclear");
 }

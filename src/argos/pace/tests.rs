@@ -229,10 +229,11 @@ fn calls_from_before_the_circuit_opened_do_not_keep_it_open() {
 }
 
 #[test]
-fn a_refused_key_or_address_opens_the_circuit_at_once_and_is_tried_again() {
+fn a_refused_key_address_or_body_opens_the_circuit_at_once_and_is_tried_again() {
     for (impression, condition) in [
         (Impression::KeyRefused, Condition::KeyRefused),
         (Impression::AddressRefused, Condition::AddressRefused),
+        (Impression::TransferRefused, Condition::TransferRefused),
     ] {
         let mut story = Story::rested();
         story.hears(impression);
@@ -249,14 +250,39 @@ fn a_refused_key_or_address_opens_the_circuit_at_once_and_is_tried_again() {
 #[test]
 fn another_key_is_worth_one_call_at_once() {
     let mut story = Story::rested();
-    story.hears(Impression::KeyRefused);
-    story.pace.key_replaced(story.at.now);
-    assert!(story.asks(Purpose::Refill));
-    assert!(!story.asks(Purpose::Refill));
+    for impression in [Impression::KeyRefused, Impression::TransferRefused] {
+        story.hears(impression);
+        story.pace.key_replaced(story.at.now);
+        assert!(story.asks(Purpose::Refill));
+        assert!(!story.asks(Purpose::Refill));
+    }
 
     story.hears(Impression::AddressRefused);
     story.pace.key_replaced(story.at.now);
     assert_eq!(story.held(), Some(30_000), "a key is no cure for an address");
+}
+
+#[test]
+fn only_a_body_that_was_opened_ends_the_refusal_of_bodies() {
+    let mut story = Story::rested();
+    story.hears(Impression::TransferRefused);
+    story.pass(30_000);
+    assert!(story.asks(Purpose::Reconcile));
+    story.hears(Impression::Answered);
+    assert_eq!(story.pace.condition(), Condition::TransferRefused);
+    assert!(story.asks(Purpose::Refill), "a question does not use up the try");
+    assert!(!story.asks(Purpose::Refill));
+    story.hears(Impression::Well);
+    assert_eq!((story.held(), story.pace.condition()), (None, Condition::Up));
+
+    story.hears(Impression::TransferRefused);
+    story.hears(Impression::Answered);
+    assert_eq!(story.held(), Some(30_000), "a question from before tells nothing new");
+    for impression in [Impression::KeyRefused, Impression::AddressRefused, Impression::Failed] {
+        story.hears(impression);
+        story.hears(Impression::Answered);
+        assert_eq!(story.pace.condition(), Condition::Up, "{impression:?}");
+    }
 }
 
 #[test]
@@ -299,6 +325,7 @@ fn every_outcome_leaves_its_impression() {
         (refused(RefusedCause::NotSent), Impression::Failed),
         (refused(RefusedCause::Key), Impression::KeyRefused),
         (refused(RefusedCause::Address), Impression::AddressRefused),
+        (refused(RefusedCause::Transfer), Impression::TransferRefused),
         (refused(RefusedCause::Throttled), Impression::Throttled),
         (refused(RefusedCause::Request), Impression::Well),
         (refused(RefusedCause::TooMany), Impression::Well),

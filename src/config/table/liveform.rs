@@ -1,8 +1,11 @@
 //! Keys of the links that callers get, and of what ARGOS and we send each other sealed.
 
-use crate::config::{
-    keys::{Key, Table, own, shared},
-    kind::Kind,
+use crate::{
+    config::{
+        keys::{Key, Table, own, shared},
+        kind::Kind,
+    },
+    domain::limits::URL_BYTES_CEILING,
 };
 
 /// Parameters of every link.
@@ -71,7 +74,7 @@ pub(super) const TABLES: &[Table] = &[
             ),
             shared(
                 "url_max_bytes",
-                Kind::Count(256, 8_192),
+                Kind::Count(256, URL_BYTES_CEILING as u64),
                 "2_048",
                 "a longer URL is refused: its QR code would not be read",
             ),

@@ -1,35 +1,41 @@
 //! How links are sealed, and the parameters that they carry unless somebody says otherwise.
 
 use super::*;
+use crate::domain::{
+    envelope::Cipher,
+    liveform::{Asked, Mode, Parameter, Pipeline, Value},
+};
 
 fn liveform(scene: &Scene, project: &str) -> Liveform {
     scene.load().settings.projects[project].liveform.clone()
 }
 
-fn parameters<const N: usize>(pairs: [(&str, ParameterValue); N]) -> Parameters {
-    pairs.map(|(name, value)| (name.to_owned(), value)).into()
+fn parameters<const N: usize>(pairs: [(&str, Value); N]) -> Asked {
+    let mut asked = Asked::default();
+    for (field, value) in pairs {
+        asked.set(Parameter::of_field(field).unwrap(), value);
+    }
+    asked
 }
 
-fn text(text: &str) -> ParameterValue {
-    ParameterValue::Text(text.to_owned())
+fn text(text: &str) -> Value {
+    text.into()
 }
 
-fn list<const N: usize>(items: [&str; N]) -> ParameterValue {
-    ParameterValue::List(items.map(str::to_owned).into())
+fn list<const N: usize>(items: [&str; N]) -> Value {
+    Vec::from(items.map(str::to_owned)).into()
 }
 
 #[test]
 fn a_project_that_says_nothing_seals_what_must_be_and_sends_nothing_sealed() {
     let project = &Scene::new().load().settings.projects["default"];
     let liveform = &project.liveform;
-    assert_eq!((liveform.mode, liveform.cipher), (LinkMode::Mixed, LinkCipher::Ecb));
-    assert_eq!(liveform.gcm_layout, GcmLayout::NonceCiphertextTag);
-    assert_eq!((liveform.gcm_nonce_bytes, liveform.gcm_encoding), (12, GcmEncoding::Base64));
+    assert_eq!((liveform.mode, liveform.cipher), (Mode::Mixed, Cipher::Ecb));
     assert_eq!(liveform.pipeline, Pipeline::IdDocument);
     assert_eq!((&liveform.secret_key, liveform.previous_keys.len()), (&None, 0));
     assert!(!liveform.start_valid_until);
     assert!(liveform.extra_countries.is_empty() && liveform.extra_id_types.is_empty());
-    assert!(liveform.defaults.is_empty() && liveform.templates.is_empty());
+    assert!(liveform.defaults == Asked::default() && liveform.templates.is_empty());
     let quiet = Transfer { seal_requests: false, request_shape: RequestShape::Raw };
     assert_eq!(project.transfer, quiet);
 }
@@ -42,7 +48,7 @@ fn a_parameter_that_nobody_set_is_not_there() {
     );
     let wanted = parameters([
         ("lang", text("ko")),
-        ("age_limit", ParameterValue::Flag(false)),
+        ("age_limit", false.into()),
         ("allowed_countries", list(["KOR", "USA"])),
     ]);
     assert_eq!(liveform(&scene, "default").defaults, wanted);
@@ -75,7 +81,7 @@ fn parameters_of_all_projects_hold_until_a_project_says_otherwise_key_by_key() {
 #[test]
 fn a_template_exists_even_when_it_says_nothing() {
     let scene = Scene::new().file("[defaults.liveform.templates.bare]\n");
-    assert_eq!(liveform(&scene, "default").templates["bare"], Parameters::new());
+    assert_eq!(liveform(&scene, "default").templates["bare"], Asked::default());
 }
 
 #[test]
@@ -88,12 +94,12 @@ fn parameters_come_from_the_environment_too() {
             "ARGOSPOOL_PROJECTS__DEFAULT__LIVEFORM__TEMPLATES__KR_PASSPORT__ALLOWED_COUNTRIES",
             "KOR",
         )
-        .variable("ARGOSPOOL_DEFAULTS__LIVEFORM__TEMPLATES__A__B__AGE_LIMIT", "true");
+        .variable("ARGOSPOOL_DEFAULTS__LIVEFORM__TEMPLATES__A__B__AGE_LIMIT", "false");
     assert_eq!(scene.load().warnings, []);
     let liveform = liveform(&scene, "default");
     assert_eq!(liveform.defaults, parameters([("lang", text("ko"))]));
     let wanted = [
-        ("a__b", parameters([("age_limit", ParameterValue::Flag(true))])),
+        ("a__b", parameters([("age_limit", false.into())])),
         ("kr_passport", parameters([("allowed_countries", list(["KOR"]))])),
     ];
     assert_eq!(liveform.templates, wanted.map(|(name, of)| (name.to_owned(), of)).into());
@@ -205,4 +211,24 @@ fn a_previous_key_that_is_the_one_in_use_is_a_warning() {
         assert!(matches!(warnings[..], [Warning::PreviousKeyInUse { .. }]), "{warnings:?}");
         assert!(warnings[0].to_string().starts_with(&format!("{of}previous_key_files: ")));
     }
+}
+
+/// Whoever runs the daemon learns it, and not whoever asks for a lease.
+#[test]
+fn a_default_or_a_template_that_argos_would_refuse_is_an_error_of_the_configuration() {
+    let scene = Scene::new().file(
+        "[projects.default.liveform.defaults]\nallowed_countries = ['KOR', 'usa']\n\
+         [projects.other]\npid = 'pid-2'\n\
+         [projects.other.liveform.templates.kr]\nselected_id_type = 'passport'\n",
+    );
+    let scene = scene.variable("ARGOSPOOL_PROJECTS__OTHER__API_KEY", "k2");
+    assert_eq!(
+        scene.errors(),
+        [
+            "0.toml:2: projects.default.liveform.defaults.allowed_countries: item 1 must be in upper \
+             case: USA",
+            "0.toml:6: projects.other.liveform.templates.kr.selected_id_type: needs \
+             selected_issuing_country beside it (template kr)",
+        ]
+    );
 }

@@ -1,6 +1,7 @@
 //! The example, the dump and the reference against the key table.
 
 use super::*;
+use crate::domain::liveform::{Asked, Parameter};
 
 #[test]
 fn loading_the_example_changes_nothing() {
@@ -53,9 +54,11 @@ fn the_parameters_of_the_example_load_once_they_are_uncommented() {
 
     let scene = scene.file(&uncommented("projects.default.liveform.templates.kr_passport"));
     let templates = &scene.load().settings.projects["default"].liveform.templates;
-    let of = |item: &str| ParameterValue::List(vec![item.to_owned()]);
-    let wanted = [("allowed_countries", of("KOR")), ("allowed_id_types", of("passport"))];
-    assert_eq!(templates["kr_passport"], Parameters::from(wanted.map(|(k, v)| (k.to_owned(), v))));
+    let of = |item: &str| vec![item.to_owned()];
+    let wanted = Asked::default()
+        .with(Parameter::AllowedCountries, of("KOR"))
+        .with(Parameter::AllowedIdTypes, of("passport"));
+    assert_eq!(templates["kr_passport"], wanted);
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn a_dump_loads_to_the_settings_it_shows() {
     let token = scene.secret_file("token", "bearer");
     let scene = scene
         .file("[defaults]\nrefill.target_tokens = 2_000\n[projects.other]\npid = 'say \"hi\"'\n")
-        .file("[defaults.liveform.templates.adults]\nage_limit = true\nlang = 'ko'\n")
+        .file("[defaults.liveform.templates.adults]\nage_limit = false\nlang = 'ko'\n")
         .file("[projects.other.liveform.templates]\nadults.lang = ''\nbare = {}\n")
         .flag("defaults.liveform.defaults.allowed_countries", "KOR,USA")
         .flag("projects.default.liveform.cipher", "gcm")

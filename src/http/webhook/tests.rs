@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     api::stand::{Stand, links},
     domain::{
+        envelope::Cipher,
         ids::{Owner, TokenId},
         pool::Wanted,
         token::{Decision, Ending, Grant, Labels},
@@ -18,17 +19,32 @@ use crate::{
 };
 
 mod hostile;
+mod sealed;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const KEY: &str = "test-api-key-0001";
+const KEY_BEFORE: &str = "test-api-key-0000";
+
+/// The default project, which the secret stands for.
+fn receiving(secret: &str) -> Receiving {
+    let keyring = Arc::new(keyring(transfer::CIPHER, KEY));
+    Receiving {
+        project: ProjectName::parse("default").unwrap(),
+        secret: Secret::new(secret.to_owned()),
+        envelopes: Arc::new(move || keyring.clone()),
+    }
+}
+
+fn keyring(cipher: Cipher, key: &str) -> Keyring {
+    Keyring::new(cipher, &Secret::new(key.to_owned()), [&Secret::new(KEY_BEFORE.to_owned())])
+}
 
 fn parts(stand: &Stand) -> ReceiverParts {
-    let named = |project: &str| ProjectName::parse(project).unwrap();
-    let secret = |text: &str| Secret::new(text.to_owned());
     ReceiverParts {
         pools: stand.pools.clone(),
         metrics: stand.metrics.clone(),
         clock: stand.clock.clone(),
-        secrets: vec![(named("default"), secret("old-one")), (named("default"), secret("new-one"))],
+        receiving: ["old-one", "new-one"].map(receiving).into(),
         allowed: Arc::new(|source| source == LOCAL),
         trusted_proxies: Arc::new(|_| false),
         body_max: 4_096,

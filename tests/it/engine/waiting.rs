@@ -99,6 +99,7 @@ async fn nobody_waits_for_an_argos_that_is_down_and_has_nothing_on_its_way() {
         (Condition::Down, Reason::ArgosDown, true),
         (Condition::KeyRefused, Reason::ArgosKeyRefused, false),
         (Condition::AddressRefused, Reason::ArgosAddressRefused, false),
+        (Condition::TransferRefused, Reason::ArgosKeyRefused, false),
     ];
     for (condition, reason, retry) in cases {
         let supplier = Scripted::new();

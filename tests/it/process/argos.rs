@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use argospool::{
     api::proto::{ArgosCondition, ProjectStatus},
-    sim::{Command, Fault, Operation, Script, Simulator, SimulatorOptions},
+    sim::{Command, Effect, Fault, FaultBody, Operation, Script, Simulator, SimulatorOptions},
 };
 use tonic::Code;
 
@@ -97,6 +97,34 @@ async fn refused_in_mid_life_it_lends_what_it_has_and_then_says_why() {
     let status = daemon.status().await;
     assert_eq!(counts(&status).leased as usize, lent + 1, "no token was lost");
     assert_eq!(simulator.counters(PID).unwrap().overwrites_total, 0);
+    daemon.stop().await;
+}
+
+/// Questions are answered all the while, and lend nobody a token.
+#[tokio::test]
+async fn when_argos_cannot_open_what_is_sent_callers_hear_it_and_it_ends_by_itself() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let fault = Fault::Status {
+        status: 500,
+        body: FaultBody::Json,
+        error_code: Some("Decryption is Failed. Please check the api-key.".to_owned()),
+        retry_after_seconds: None,
+        effect: Effect::None,
+    };
+    for operation in [Operation::Post, Operation::Delete] {
+        let script = Script::always(operation, fault.clone());
+        simulator.control(Command::Faults(script)).unwrap();
+    }
+    let home = Home::beside(&simulator);
+    let daemon = home.serve().await;
+    daemon.refuses_leases(Code::FailedPrecondition, "ARGOS_KEY_REFUSED").await;
+    let status = daemon.status().await;
+    assert_eq!(condition(&status), ArgosCondition::TransferRefused);
+    assert!(tells(&status, "ARGOS_TRANSFER_REFUSED"), "{:?}", status.problems);
+    cannot_lease(&daemon, "transfer_refused").await;
+
+    simulator.control(Command::ClearFaults { pid: None }).unwrap();
+    can_lease(&daemon).await;
     daemon.stop().await;
 }
 

@@ -261,38 +261,57 @@ async fn a_flood_of_webhooks_holds_up_neither_probes_nor_leases() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_webhooks_are_sealed_in_mid_run_results_come_by_asking() {
+async fn webhooks_that_are_sealed_in_mid_run_are_read_like_any_other() {
     let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let home = home(&simulator);
     let daemon = daemon(&home).await;
     let url = Some(address(&daemon));
     let change = |settings| simulator.control(Command::Webhooks(settings)).unwrap();
     change(WebhookSettings { url, tries: Some(2), ..WebhookSettings::default() });
-    for sealed in [false, true, false] {
+    for (round, sealed) in (1..).zip([false, true, false]) {
         change(WebhookSettings { sealed: Some(sealed), ..WebhookSettings::default() });
-        let before = counted(&daemon, "default", "none", "sealed").await;
         let lease = daemon.lease().await.unwrap();
         let plan = Plan::Submits { decision: Decision::Rejected };
         let report = simulator.crowd(&Crowd { links: vec![lease.url.clone()], plan });
         assert!(report.refused.is_empty());
-        until("the result is known", async || {
-            let ended = (LeaseState::Closed, LeaseEnding::Decided, Decided::Rejected);
-            (told(&daemon, &lease).await == ended).then_some(())
+        // Whoever was asked meanwhile knew it before.
+        let taken = async |trigger| {
+            counted(&daemon, "default", trigger, "recorded").await
+                + counted(&daemon, "default", trigger, "known").await
+        };
+        until("both webhooks are taken", async || {
+            let both = (taken("created").await, taken("rejected").await);
+            (both == (round, round)).then_some(())
         })
         .await;
-        if sealed {
-            // `created` and `rejected`, each of them twice.
-            until("all tries are refused", async || {
-                (counted(&daemon, "default", "none", "sealed").await == before + 4).then_some(())
-            })
-            .await;
-            let refused = simulator.counters(PID).unwrap().webhook_answers.get("5xx").copied();
-            assert_eq!(refused, Some(4));
-        } else {
-            assert_eq!(counted(&daemon, "default", "none", "sealed").await, before);
-        }
+        let ended = (LeaseState::Closed, LeaseEnding::Decided, Decided::Rejected);
+        assert_eq!(told(&daemon, &lease).await, ended);
     }
+    assert_eq!(counted(&daemon, "default", "none", "sealed").await, 0);
     daemon.until("their tokens are deleted", |status| counts(status).doomed == 0).await;
-    assert!(home.log().contains("webhook is sealed and cannot be opened"));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_no_key_opens_the_webhooks_results_come_by_asking() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let home = home(&simulator);
+    let daemon = daemon(&home).await;
+    let lease = daemon.lease().await.unwrap();
+    // Letters that an envelope may have, and nothing inside.
+    let body = format!(r#"{{"data":"{}"}}"#, "sealed++".repeat(8));
+    assert_eq!(post(&daemon, &body).await, Some(503));
+    assert_eq!(counted(&daemon, "default", "none", "sealed").await, 1);
+    let plan = Plan::Submits { decision: Decision::Rejected };
+    let report = simulator.crowd(&Crowd { links: vec![lease.url.clone()], plan });
+    assert!(report.refused.is_empty());
+    until("the result is known", async || {
+        let ended = (LeaseState::Closed, LeaseEnding::Decided, Decided::Rejected);
+        (told(&daemon, &lease).await == ended).then_some(())
+    })
+    .await;
+    let log = home.log();
+    assert!(log.contains("webhook is sealed and cannot be opened"), "{log}");
+    assert!(!log.contains("sealed++"), "P1");
     daemon.stop().await;
 }

@@ -119,14 +119,13 @@ fn slow() -> Body {
 #[tokio::test(start_paused = true)]
 async fn slow_senders_fill_their_places_and_no_more_and_not_for_long() {
     let stand = Stand::closed(&["default"]);
-    let project = ProjectName::parse("default").unwrap();
     let receiver =
         Receiver { parts: parts(&stand), hashes: Vec::new(), places: Semaphore::new(AT_ONCE) };
     let receiver = Arc::new(receiver);
     let senders: Vec<_> = (0..AT_ONCE)
         .map(|_| {
-            let (receiver, project) = (receiver.clone(), project.clone());
-            tokio::spawn(async move { receiver.take(&project, slow()).await })
+            let receiver = receiver.clone();
+            tokio::spawn(async move { receiver.take(&receiving("new-one"), slow()).await })
         })
         .collect();
     for _ in 0..1_000 {
@@ -134,7 +133,7 @@ async fn slow_senders_fill_their_places_and_no_more_and_not_for_long() {
     }
     assert_eq!(receiver.places.available_permits(), 0);
     let quick = || Body::from(r#"{"webhook_trigger":"aml"}"#);
-    let found = receiver.take(&project, quick()).await;
+    let found = receiver.take(&receiving("new-one"), quick()).await;
     assert_eq!(found, (Trigger::None, End::Unavailable));
     let began = tokio::time::Instant::now();
     for sender in senders {
@@ -142,7 +141,7 @@ async fn slow_senders_fill_their_places_and_no_more_and_not_for_long() {
     }
     // The clock of this test goes on by itself, and by exactly what was waited for.
     assert!(began.elapsed() <= Duration::from_secs(5));
-    let found = receiver.take(&project, quick()).await;
+    let found = receiver.take(&receiving("new-one"), quick()).await;
     assert_eq!(found, (Trigger::Aml, End::Ignored));
 }
 
