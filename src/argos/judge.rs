@@ -29,8 +29,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 const FULL_MESSAGES: [&str; 5] =
     ["token limit", "token_limit", "limit exceeded", "pool is full", "maximum number of tokens"];
 
-/// Parts of codes and messages that say that ARGOS could not open what we sent (contract 1.6).
-const UNOPENED_MESSAGES: [&str; 2] = ["decryption is failed", "data processing error"];
+/// What a code or message says when ARGOS could not open what we sent (contract 1.6) …
+const UNOPENED_MESSAGE: &str = "decryption is failed";
+/// … and what it may say then, and for other reasons as well.
+const UNPROCESSED_MESSAGE: &str = "data processing error";
 
 /// Codes whose meaning is known, so that their messages need no reading.
 const OTHER_CODES: [&str; 12] = [
@@ -195,7 +197,7 @@ fn conclude<T>(
     let pause = answer.retry_after.and_then(|header| retry_after(header, answer.at));
     if operation.carries_ids()
         && matches!(answer.status, 400..=500)
-        && reply.as_ref().is_some_and(|reply| says_unopened(reply, answer.sealed))
+        && reply.as_ref().is_some_and(|reply| says_unopened(reply, &answer))
     {
         return refused(RefusedCause::Transfer, pause);
     }
@@ -259,11 +261,14 @@ fn turned_down(operation: Operation, reply: &Reply) -> Option<RefusedCause> {
 
 /// Whether an error says that the body of the request could not be opened, or was sealed and should not
 /// have been: then nothing was done. A body around an envelope is JSON that names no ids.
-fn says_unopened(reply: &Reply, sealed: bool) -> bool {
+fn says_unopened(reply: &Reply, answer: &Answer<'_>) -> bool {
     let code = reply.error_code().unwrap_or_default();
     let texts = [code.to_lowercase(), reply.error_message()];
-    let told = UNOPENED_MESSAGES.iter().any(|part| texts.iter().any(|text| text.contains(part)));
-    told || (sealed && matches!(code, "invalid_payload" | "invalid_token_id"))
+    let says = |part: &str| texts.iter().any(|text| text.contains(part));
+    // Where nothing was sealed, or at a 500, that may have come of anything.
+    let unprocessed = || answer.status < 500 && says(UNPROCESSED_MESSAGE);
+    let unexpected = || matches!(code, "invalid_payload" | "invalid_token_id");
+    says(UNOPENED_MESSAGE) || (answer.sealed && (unexpected() || unprocessed()))
 }
 
 /// Whether an error says that there is no room for more ids.

@@ -360,9 +360,7 @@ fn a_body_that_argos_cannot_open_is_refused_and_nothing_was_done() {
     let key = "Decryption is Failed. Please check the api-key.";
     for told in [
         code(key),
-        code("Data Processing Error."),
         format!(r#"{{"errorMessage":"{key}"}}"#),
-        r#"{"errorCode":"E17","errorMessage":"DATA PROCESSING ERROR"}"#.to_owned(),
         format!(r#"{{"message":"400: {key}"}}"#),
     ] {
         for judge in [registering, deleting] {
@@ -385,6 +383,18 @@ fn a_body_that_argos_cannot_open_is_refused_and_nothing_was_done() {
             assert_eq!(judge(sealed(400, &told)), "doubtful: Unclear", "{told}");
             assert_eq!(judge(sealed(500, &told)), "doubtful: Failed", "{told}");
         }
+    }
+}
+
+/// It may have come of anything.
+#[test]
+fn an_error_of_processing_is_about_the_envelope_only_where_there_was_one() {
+    for told in
+        [code("Data Processing Error."), r#"{"errorMessage":"DATA PROCESSING ERROR"}"#.into()]
+    {
+        assert_eq!(registering(sealed(400, &told)), "refused: Transfer");
+        assert_eq!(registering(answer(400, &told)), "doubtful: Unclear");
+        assert_eq!(registering(sealed(500, &told)), "doubtful: Failed");
     }
 }
 
