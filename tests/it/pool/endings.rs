@@ -306,8 +306,11 @@ fn the_use_of_a_token_that_is_on_its_way_out_unleased_is_a_breach() {
     assert_eq!(desk.doom(Sequence::ZERO).cause, DoomCause::Aged);
     assert!(!desk.fact(Sequence::ZERO, FactKind::Expires(desk.now)));
     assert!(!desk.pool.halted());
+    assert_eq!(desk.records.granted, Sequence::ZERO);
     assert!(desk.fact(Sequence::ZERO, FactKind::Started));
     assert!(desk.pool.halted());
+    // An older copy of the ledger, in which it is Ready, knows by this not to hand it out.
+    assert_eq!(desk.records.granted, Sequence::new(1));
 }
 
 /// ARGOS shows no sign before the first step: whoever came at the last moment is not cut off.
