@@ -20,7 +20,7 @@ use crate::{
         entropy::Entropy,
         envelope::{Cipher, Keyring},
         ids::{ProjectName, SubmissionId, TokenId, TokenPrefix},
-        liveform::{Asked, Form, Mode, Pipeline, Rules},
+        liveform::{Form, Mode, Pipeline, Rules},
         paging::{Cursor, Days},
         pool::{Policy, ReconcilePolicy},
         refill,
@@ -211,14 +211,7 @@ pub(crate) fn links(project: &str) -> Links {
     let pid = format!("pid_{project}");
     let form = Arc::new(Form::new("https://form.example.com", &pid, Mode::Mixed, keyring));
     Links {
-        rules: Arc::new(Rules {
-            mode: Mode::Mixed,
-            pipeline: Pipeline::IdDocument,
-            extra_countries: Vec::new(),
-            extra_id_types: Vec::new(),
-            defaults: Asked::default(),
-            templates: BTreeMap::new(),
-        }),
+        rules: Arc::new(Rules::new(Mode::Mixed, Pipeline::IdDocument)),
         form: Arc::new(move || form.clone()),
         url_max_bytes: 2_048,
         entropy: || Box::new(Counter(1)),

@@ -1,10 +1,10 @@
 //! The links of tests: open, and sealed where they must be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use argospool::domain::{
     envelope::{Cipher, Keyring, Nonce},
-    liveform::{Asked, Draft, Form, Mode, Parameter, Params, Pipeline, Rules},
+    liveform::{Draft, Form, Mode, Parameter, Params, Pipeline, Rules},
     secret::Secret,
 };
 
@@ -16,14 +16,7 @@ pub fn form() -> Form {
 
 /// What they may say.
 pub fn rules() -> Rules {
-    Rules {
-        mode: Mode::Mixed,
-        pipeline: Pipeline::IdDocument,
-        extra_countries: Vec::new(),
-        extra_id_types: Vec::new(),
-        defaults: Asked::default(),
-        templates: BTreeMap::new(),
-    }
+    Rules::new(Mode::Mixed, Pipeline::IdDocument)
 }
 
 /// A link that says nothing yet.

@@ -25,14 +25,7 @@ fn form(mode: Mode) -> Form {
 
 fn linked(mode: Mode, defaults: Asked, templates: BTreeMap<String, Asked>) -> Links {
     let form = Arc::new(form(mode));
-    let rules = Rules {
-        mode,
-        pipeline: Pipeline::IdDocument,
-        extra_countries: Vec::new(),
-        extra_id_types: Vec::new(),
-        defaults,
-        templates,
-    };
+    let rules = Rules { defaults, templates, ..Rules::new(mode, Pipeline::IdDocument) };
     Links { rules: Arc::new(rules), form: Arc::new(move || form.clone()), ..links("default") }
 }
 

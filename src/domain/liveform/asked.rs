@@ -75,6 +75,9 @@ impl From<Timestamp> for Value {
 }
 
 impl Asked {
+    pub(super) const EMPTY: Self =
+        Self { values: BTreeMap::new(), unchecked: BTreeMap::new(), until_deadline: false };
+
     /// Sets a parameter. An empty value changes nothing: it means that nothing was said.
     pub fn set(&mut self, parameter: Parameter, value: impl Into<Value>) {
         let value = value.into();

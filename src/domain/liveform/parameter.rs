@@ -24,10 +24,10 @@ pub enum Kind {
     Text,
     Email,
     Language,
-    /// One name of letters and digits.
-    Word,
-    /// Several of them.
+    /// Names of letters and digits.
     Words,
+    /// A verification beside document and face.
+    Verification,
     /// `false` turns something off for this link; `true` is what holds anyway.
     OffSwitch,
     Switch,
@@ -101,7 +101,7 @@ parameters! {
     AllowedIdTypes: "allowedIdTypes", "allowed_id_types", Sealed, IdTypes, None;
     SelectedIssuingCountry: "selectedIssuingCountry", "selected_issuing_country", Sealed, Country, None;
     SelectedIdType: "selectedIdType", "selected_id_type", Sealed, IdType, None;
-    AuxidField: "auxidField", "auxid_field", Sealed, Word, ID_DOCUMENT;
+    AuxidField: "auxidField", "auxid_field", Sealed, Verification, ID_DOCUMENT;
     ProjectionId: "projectionId", "projection_id", Sealed, Text, None;
     ProjectionName: "projectionName", "projection_name", Sealed, Text, None;
     KnowledgeField: "knowledgeField", "knowledge_field", Sealed, Text, KNOWLEDGE;

@@ -42,6 +42,18 @@ enum Origin<'a> {
 }
 
 impl Rules {
+    /// Rules without defaults and templates.
+    pub const fn new(mode: Mode, pipeline: Pipeline) -> Self {
+        Self {
+            mode,
+            pipeline,
+            extra_countries: Vec::new(),
+            extra_id_types: Vec::new(),
+            defaults: Asked::EMPTY,
+            templates: BTreeMap::new(),
+        }
+    }
+
     /// What a link says for a caller who asks this, with a template or without one. `now` is held
     /// against times.
     pub fn resolve(
@@ -155,7 +167,9 @@ impl Rules {
             (Kind::Language, Value::Text(text)) => {
                 text_of(text, shape::language(text), field, faults)
             }
-            (Kind::Word, Value::Text(text)) => text_of(text, shape::word(text), field, faults),
+            (Kind::Verification, Value::Text(text)) => {
+                text_of(text, shape::verification(text), field, faults)
+            }
             (Kind::Submission, Value::Text(text)) => {
                 text_of(text, shape::submission(text), field, faults)
             }
@@ -283,7 +297,7 @@ impl Kind {
             Self::Text
             | Self::Email
             | Self::Language
-            | Self::Word
+            | Self::Verification
             | Self::Country
             | Self::IdType
             | Self::Submission

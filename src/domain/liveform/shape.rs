@@ -54,6 +54,11 @@ pub(super) fn action(value: &str) -> Result<(), String> {
     demand(value == "addveri", "must be \"addveri\"")
 }
 
+/// The one that ARGOS has.
+pub(super) fn verification(value: &str) -> Result<(), String> {
+    demand(value == "phoneNumber", "must be \"phoneNumber\"")
+}
+
 /// A name in the path of a field, which must not be anything but a name.
 pub(super) fn shown(name: &str) -> &str {
     if word(name).is_ok() { name } else { "…" }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::domain::{
     envelope::{Layout, NonceLength},
@@ -24,14 +22,7 @@ fn form(mode: Mode) -> Form {
 }
 
 fn rules(mode: Mode) -> Rules {
-    Rules {
-        mode,
-        pipeline: Pipeline::IdDocument,
-        extra_countries: Vec::new(),
-        extra_id_types: Vec::new(),
-        defaults: Asked::default(),
-        templates: BTreeMap::new(),
-    }
+    Rules::new(mode, Pipeline::IdDocument)
 }
 
 fn params(mode: Mode, asked: &Asked) -> Params {
@@ -147,6 +138,11 @@ fn an_injection_stands_in_the_open_alone_and_inside_of_an_envelope_that_is_there
     let (open, sealed) = read(&beside);
     assert_eq!(open, format!("&token={TOKEN}"));
     assert_eq!(sealed.unwrap(), r#"{"action":"addveri","sid":"sub-1","allowedCountries":"KOR"}"#);
+    let asked = Asked::default().with(Parameter::Action, "addveri").with(Parameter::Sid, "sub-1");
+    let dated = form(Mode::Mixed).until_deadline(true);
+    let (open, sealed) = read(&link(&draft(dated, params(Mode::Mixed, &asked))));
+    assert_eq!(open, format!("&token={TOKEN}"));
+    assert!(sealed.unwrap().starts_with(r#"{"action":"addveri","sid":"sub-1","startValidUntil":"#));
 }
 
 #[test]

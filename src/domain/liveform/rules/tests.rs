@@ -4,12 +4,9 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 fn rules() -> Rules {
     Rules {
-        mode: Mode::Mixed,
-        pipeline: Pipeline::IdDocument,
         extra_countries: vec!["XKX".to_owned()],
         extra_id_types: vec!["voter_card".to_owned()],
-        defaults: Asked::default(),
-        templates: BTreeMap::new(),
+        ..Rules::new(Mode::Mixed, Pipeline::IdDocument)
     }
 }
 
@@ -34,7 +31,8 @@ fn fields(rules: &Rules, asked: &Asked) -> Vec<String> {
 /// A value that each parameter takes.
 fn sound(parameter: Parameter) -> Value {
     match parameter.kind() {
-        Kind::Text | Kind::Word => "phoneNumber".into(),
+        Kind::Text => "some text".into(),
+        Kind::Verification => "phoneNumber".into(),
         Kind::Email => "kim@example.com".into(),
         Kind::Language => "ko".into(),
         Kind::Words => list(&["fullName", "birth_date"]).into(),
