@@ -112,3 +112,34 @@ fn labels_have_bounds() {
     let many: Vec<_> = many.iter().map(|key| (key.as_str(), "")).collect();
     assert_eq!(found(&many), ["requests[2].labels"]);
 }
+
+/// L3: a request that was made of an earlier version is repeated to this one.
+#[test]
+fn a_wish_that_says_nothing_new_reads_as_it_always_did() {
+    let told = |params: &proto::LiveformParams, template: &str| {
+        let mut wish = Wish::new("CreateLease");
+        link::tell(&mut wish, params, template);
+        wish.0
+    };
+    let plain = proto::LiveformParams {
+        email: "kim@example.com".to_owned(),
+        userid: "u1".to_owned(),
+        cf1: "1".to_owned(),
+        cf2: "2".to_owned(),
+        cf3: "3".to_owned(),
+        lang: "ko".to_owned(),
+        ..proto::LiveformParams::default()
+    };
+    assert_eq!(told(&plain, ""), Wish::new("CreateLease").0);
+    let switched = |flag| proto::LiveformParams { age_limit: flag, ..plain.clone() };
+    let wishes = [
+        told(&plain, ""),
+        told(&plain, "kr"),
+        told(&switched(Some(false)), ""),
+        told(&switched(Some(true)), ""),
+        told(&switched(Some(false)), "kr"),
+    ];
+    for (number, wish) in wishes.iter().enumerate() {
+        assert!(!wishes[..number].contains(wish), "{number}");
+    }
+}
