@@ -138,6 +138,28 @@ async fn a_link_that_would_be_too_long_is_refused_with_its_length() {
     assert_eq!(violations[0].description, rule);
 }
 
+#[tokio::test]
+async fn a_link_whose_lease_would_be_too_large_is_refused_with_its_length() {
+    let stand = Stand::ready().await;
+    let sealing = linked(Mode::Sealed, Asked::default(), BTreeMap::new());
+    let mut pool = Pool::new(stand.serve_links(Links { url_max_bytes: 8_192, ..sealing }).await);
+    let text = "x".repeat(256);
+    let params = LiveformParams {
+        userid: text.clone(),
+        cf1: text.clone(),
+        cf2: text.clone(),
+        cf3: text.clone(),
+        projection_id: text.clone(),
+        projection_name: text.clone(),
+        main_color: text,
+        ..LiveformParams::default()
+    };
+    let refused = lease(&mut pool, asking(params)).await.unwrap_err();
+    assert_eq!(fields(&refused), ["params"]);
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    assert!(violations[0].description.ends_with("and may have 4096"), "{violations:?}");
+}
+
 /// L3: templates and modes change between a call and its repeat.
 #[tokio::test]
 async fn a_repeat_is_answered_also_when_its_link_could_not_be_written_any_more() {

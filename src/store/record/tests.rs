@@ -443,3 +443,11 @@ fn group() -> GroupRecord {
         lines: vec![(&line()).into()],
     }
 }
+
+#[test]
+fn an_envelope_that_cannot_be_read_again_is_an_error_and_not_forgotten() {
+    let mut record = LeaseRecord::from(&sealed());
+    record.sealed = "{\"ageLimit\":[]}".to_owned();
+    let error = Lease::try_from(record).unwrap_err();
+    assert_eq!(error.to_string(), "a record has a malformed envelope of a link");
+}

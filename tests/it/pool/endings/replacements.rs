@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use argospool::domain::{
+    envelope::{Cipher, Keyring},
     ids::Sequence,
-    liveform::{Asked, Draft, Parameter},
+    limits::LINK_BYTES_MAX,
+    liveform::{Asked, Draft, Form, Mode, Parameter},
     pause::Activity,
     pool::{Command, Granted, Policy, Refusal, Reply},
+    secret::Secret,
     token::{Ending, Holder, Labels},
 };
 
@@ -109,4 +112,16 @@ fn a_link_of_ours_is_replaced_with_its_own_mark() {
     let mark = |told: &Told| desk.pool.seal().mark(told.sequence);
     assert!(url(&old).ends_with(&format!("&userid={}", mark(&old))));
     assert!(url(&new).ends_with(&format!("{}&userid={}", new.token.expose(), mark(&new))));
+}
+
+/// A record that is too large would stop the ledger, so no such lease comes to be.
+#[test]
+fn a_link_that_is_too_long_as_links_are_written_today_changes_nothing() {
+    let (mut desk, old) = leased();
+    let base_url = format!("https://{}", "x".repeat(LINK_BYTES_MAX));
+    let keyring = Keyring::new(Cipher::Ecb, &Secret::new("k".to_owned()), []);
+    desk.blank.form = Arc::new(Form::new(&base_url, "p", Mode::Mixed, keyring));
+    assert_eq!(replace(&mut desk, old.sequence, 2).unwrap_err(), Refusal::LinkTooLong);
+    assert_eq!(open(&desk, old.sequence), *old.lease);
+    assert_eq!(desk.lease("uid:1", None).unwrap_err(), Refusal::LinkTooLong);
 }
