@@ -77,7 +77,9 @@ pub(super) fn run(
 }
 
 fn make_one(preview: &Preview, wish: &WishArgs, screen: &Screen) -> Result<(), Failure> {
-    let link = preview.link(wish.read()?, &wish.template).map_err(no_link)?;
+    let refused =
+        |violations| wish::blaming(Failure::usage("these parameters make no link"), violations);
+    let link = preview.link(wish.read()?, &wish.template).map_err(refused)?;
     screen.answer(|| link_to_json(preview, &link), || format!("{}\n", link.url))?;
     if screen.output == Output::Table {
         screen.remark(&remarks(preview, &link));
@@ -91,27 +93,23 @@ fn make_lines(
     stdin: &mut dyn io::BufRead,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let bad = lines::each(stdin, screen, |line| {
-        let params = wish.over(line);
-        match params.and_then(|params| preview.link(params, &wish.template)) {
-            Ok(link) if screen.output == Output::Json => {
-                Ok(link_to_json(preview, &link).to_string())
-            }
-            Ok(link) => Ok(link.url),
-            Err(violations) => Err(violations),
-        }
-    })?;
     if screen.output == Output::Table {
-        screen.remark(
-            "not registered: the token in these URLs is made up, ARGOS opens none of them\n",
-        );
+        screen.remark("not registered: the tokens in these URLs are made up\n");
     }
-    bad.map_or(Ok(()), |bad| Err(Failure::usage(format!("{bad} make no link"))))
+    let bad = lines::Bad { end: Failure::usage, told: "make no link" };
+    lines::each(stdin, screen, &bad, |line| {
+        let link = preview.link(wish.over(line)?, &wish.template)?;
+        Ok(match screen.output {
+            Output::Json => link_to_json(preview, &link).to_string(),
+            Output::Table => link.url,
+        })
+    })
 }
 
 fn open_one(preview: &Preview, text: &str, screen: &Screen) -> Result<(), Failure> {
     let Some(opened) = preview.open(text) else {
-        return Err(Failure::failed(unopened(preview))
+        let message = format!("the envelope stays shut: {}", unopened(preview));
+        return Err(Failure::failed(message)
             .hint("--self-test tells whether another cipher or another key of it does"));
     };
     screen.answer(|| opened_to_json(&opened), || shown(&opened, screen) + "\n")?;
@@ -126,17 +124,17 @@ fn open_lines(
     stdin: &mut dyn io::BufRead,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let bad = lines::each(stdin, screen, |line| match preview.open(line) {
-        Some(opened) if screen.output == Output::Json => Ok(opened_to_json(&opened).to_string()),
-        // Between the tokens of JSON a line feed is a space.
-        Some(opened) => Ok(shown(&opened, screen).replace(['\n', '\r'], " ")),
-        None => Err(vec![Violation { field: "encrypted".to_owned(), rule: unopened(preview) }]),
-    })?;
-    bad.map_or(Ok(()), |bad| Err(Failure::usage(format!("{bad} cannot be opened"))))
-}
-
-fn no_link(violations: Vec<Violation>) -> Failure {
-    wish::refused("these parameters make no link", violations)
+    let bad = lines::Bad { end: Failure::failed, told: "cannot be opened" };
+    lines::each(stdin, screen, &bad, |line| {
+        let opened = preview.open(line).ok_or_else(|| {
+            vec![Violation { field: "encrypted".to_owned(), rule: unopened(preview) }]
+        })?;
+        Ok(match screen.output {
+            Output::Json => opened_to_json(&opened).to_string(),
+            // Between the tokens of JSON a line feed is a space.
+            Output::Table => shown(&opened, screen).replace(['\n', '\r'], " "),
+        })
+    })
 }
 
 fn unopened(preview: &Preview) -> String {

@@ -92,7 +92,8 @@ impl WishArgs {
                 None => text.to_owned(),
             },
         };
-        self.over(&text).map_err(|violations| refused("invalid parameters", violations))
+        self.over(&text)
+            .map_err(|violations| blaming(Failure::usage("invalid parameters"), violations))
     }
 
     /// The wish of a JSON object, with the single flags over it.
@@ -114,9 +115,9 @@ impl WishArgs {
     }
 }
 
-/// Wrong usage, with every field at fault, as a refusal of the daemon shows them.
-pub(super) fn refused(message: impl Into<String>, violations: Vec<Violation>) -> Failure {
-    violations.into_iter().fold(Failure::usage(message), |failure, Violation { field, rule }| {
+/// The failure with every field at fault, as a refusal of the daemon shows them.
+pub(super) fn blaming(failure: Failure, violations: Vec<Violation>) -> Failure {
+    violations.into_iter().fold(failure, |failure, Violation { field, rule }| {
         failure.fact("field", format!("{field}: {rule}"))
     })
 }

@@ -16,27 +16,34 @@ use crate::{
 /// No wish and no link that any daemon takes is longer.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// Answers line after line until there is none or nobody reads the answers. Returns how many of how
-/// many were bad, if any was.
+/// What becomes of bad lines.
+pub(super) struct Bad {
+    pub(super) end: fn(String) -> Failure,
+    /// Behind "2 of 3 lines".
+    pub(super) told: &'static str,
+}
+
+/// Answers line after line until there is none or nobody reads the answers.
 ///
 /// # Errors
 ///
-/// A stdin that cannot be read; and, as text, the first bad line.
+/// A stdin that cannot be read; as text the first bad line, as JSON after all lines how many were bad.
 pub(super) fn each(
     stdin: &mut dyn BufRead,
     screen: &Screen,
+    bad: &Bad,
     mut answer: impl FnMut(&str) -> Result<String, Vec<Violation>>,
-) -> Result<Option<String>, Failure> {
-    let (mut line, mut number, mut bad) = (String::new(), 0, 0);
+) -> Result<(), Failure> {
+    let (mut line, mut number, mut bad_lines) = (String::new(), 0, 0);
     while next(stdin, &mut line).map_err(|error| unreadable(number + 1, &error))? {
         number += 1;
         let mut answered = match answer(line.trim_end_matches(['\n', '\r'])) {
             Ok(answered) => answered,
             Err(violations) if screen.output == Output::Table => {
-                return Err(wish::refused(format!("line {number} is bad"), violations));
+                return Err(wish::blaming((bad.end)(format!("line {number} is bad")), violations));
             }
             Err(violations) => {
-                bad += 1;
+                bad_lines += 1;
                 let error = |it: &Violation| json!({ "field": it.field, "rule": it.rule });
                 let error: Vec<_> = violations.iter().map(error).collect();
                 json!({ "line": number, "error": error }).to_string()
@@ -47,7 +54,11 @@ pub(super) fn each(
             break;
         }
     }
-    Ok((bad > 0).then(|| format!("{bad} of {}", words::counted(number, "line"))))
+    if bad_lines == 0 {
+        return Ok(());
+    }
+    let lines = words::counted(number, "line");
+    Err((bad.end)(format!("{bad_lines} of {lines} {}", bad.told)))
 }
 
 fn next(stdin: &mut dyn BufRead, line: &mut String) -> io::Result<bool> {

@@ -196,9 +196,9 @@ fn envelopes_on_stdin_are_opened_line_by_line() {
     let act =
         |preview: &Preview, screen: &Screen| open_lines(preview, &mut stdin.as_bytes(), screen);
     let (exit, told) = lines(Output::Table, act);
-    assert_eq!((exit, told), (Exit::Usage, format!("{INSIDE}\n")));
+    assert_eq!((exit, told), (Exit::Failed, format!("{INSIDE}\n")));
     let (exit, told) = lines(Output::Json, act);
-    assert_eq!((exit, told.lines().count()), (Exit::Usage, 3));
+    assert_eq!((exit, told.lines().count()), (Exit::Failed, 3));
 }
 
 #[test]
