@@ -70,7 +70,6 @@ pub struct PreviewLink {
 }
 
 /// An envelope that was opened.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The JSON object inside, to the byte.
     pub content: String,

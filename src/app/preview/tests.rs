@@ -83,13 +83,13 @@ fn an_envelope_opens_with_the_key_in_use_and_with_those_before_it() {
         [("secret", Some(Key::Secret)), ("old", Some(Key::Previous(1))), ("api", None)]
     {
         let opened = with_secret.open(&sealed(Cipher::Ecb, key, r#"{"b":1,"a":2}"#));
-        let content = r#"{"b":1,"a":2}"#.to_owned();
-        assert_eq!(opened, opens.map(|key| Opened { content, key }));
+        let opened = opened.map(|opened| (opened.content, opened.key));
+        assert_eq!(opened, opens.map(|key| (r#"{"b":1,"a":2}"#.to_owned(), key)));
     }
     let link = with_secret.link(korean(), "").unwrap();
     assert_eq!(with_secret.open(&link.url).unwrap().content, r#"{"allowedCountries":"KOR"}"#);
     let bare = with_secret.link(LiveformParams::default(), "").unwrap();
-    assert_eq!(with_secret.open(&bare.url), None);
+    assert!(with_secret.open(&bare.url).is_none());
 }
 
 #[test]
