@@ -11,6 +11,7 @@ mod edges;
 pub mod entropy;
 mod keys;
 mod policy;
+pub mod preview;
 mod storage;
 
 use std::{error::Error as _, io, sync::Arc, time::Duration};

@@ -1,12 +1,13 @@
 //! The command line: arguments in, text and an exit code out.
 //!
-//! Every subcommand but `serve`, `demo` and `simulator` is a client of the daemon and nothing more:
-//! it opens no ledger, knows no ARGOS and decides nothing. Each has a file with its arguments, its
-//! call and its rendering; what they share is `remote` (the way to the daemon), `screen` (what a
-//! reader gets to see), `words` and `json` (how values are written for people and for programs).
+//! Every subcommand but `serve`, `demo` and `simulator`, and `config` and `url` which only read the
+//! configuration, is a client of the daemon and nothing more: it opens no ledger, knows no ARGOS and
+//! decides nothing. Each has a file with its arguments, its call and its rendering; what they share is
+//! `remote` (the way to the daemon), `wish` (what a link is to say), `screen` (what a reader gets to
+//! see), `words` and `json` (how values are written for people and for programs).
 //!
 //! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
-//! URL in any output but that of `lease` and `replace` (P1).
+//! URL in any output but that of `lease` and `replace`, and of `url`, whose tokens are made up (P1).
 
 mod audit;
 mod completions;
@@ -36,7 +37,9 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod url;
 mod watch;
+mod wish;
 mod words;
 
 use std::ffi::OsString;
@@ -112,6 +115,9 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Check every promise that can be checked from the records
     Audit,
+    /// Print the URL that a lease would get, with a made-up token; open envelopes; test a sample
+    #[command(after_help = url::AFTER_HELP)]
+    Url(url::UrlArgs),
     /// Check, print or explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -184,6 +190,7 @@ impl Command {
                 pause::resume(args, remote.connect(environment).await?, screen).await
             }
             Self::Audit => audit::run(remote.connect(environment).await?, screen).await,
+            Self::Url(args) => url::run(args, &remote.project, environment, screen),
             Self::Config(command) => config::run(command, environment, screen),
             Self::Completions(args) => completions::run(&args, screen),
         }

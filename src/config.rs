@@ -31,6 +31,7 @@ use std::{ffi::OsString, fs, path::PathBuf};
 
 pub use self::{
     error::{ConfigError, Origin, Problem, Warning},
+    keys::closest,
     network::Network,
     print::{example, reference},
     secrets::SecretSource,

@@ -105,7 +105,7 @@ impl Edges<'_> {
                 ttl_max: lease.ttl_max,
                 wait_default: lease.wait_default,
                 wait_max: lease.wait_max,
-                links: self.links(project),
+                links: project.links(self.entropy, self.clock.clone()),
             };
             (project.name.clone(), rules)
         });
@@ -118,17 +118,6 @@ impl Edges<'_> {
             started: self.clock.now(),
             reflection: self.settings.grpc.reflection,
         })
-    }
-
-    fn links(&self, project: &Project) -> api::Links {
-        let liveform = &project.settings.liveform;
-        api::Links {
-            rules: Arc::new(liveform.rules()),
-            form: project.keys.form(),
-            url_max_bytes: liveform.url_max_bytes as usize,
-            entropy: self.entropy,
-            clock: self.clock.clone(),
-        }
     }
 
     fn webhooks(&self) -> Router {

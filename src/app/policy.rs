@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::keys::ProjectKeys;
 use crate::{
+    api::Links,
     argos::{ArgosOptions, RequestShape, Transfer},
     config,
     domain::{
+        entropy::Entropy,
         ids::{Malformed, ProjectName, TokenPrefix},
         pool::{Policy, ReconcilePolicy},
         refill,
     },
     engine,
+    port::Clock,
 };
 
 /// What the configuration's own checks let through and a part still turned down.
@@ -29,6 +32,20 @@ pub(super) struct Project {
     pub pool: Policy,
     pub engine: engine::Settings,
     pub keys: Arc<ProjectKeys>,
+}
+
+impl Project {
+    /// How the links of its leases are made.
+    pub(super) fn links(&self, entropy: fn() -> Box<dyn Entropy>, clock: Arc<dyn Clock>) -> Links {
+        let liveform = &self.settings.liveform;
+        Links {
+            rules: Arc::new(liveform.rules()),
+            form: self.keys.form(),
+            url_max_bytes: liveform.url_max_bytes as usize,
+            entropy,
+            clock,
+        }
+    }
 }
 
 pub(super) fn projects(settings: &config::Settings) -> Result<Vec<Project>, Unfit> {

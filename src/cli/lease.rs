@@ -1,4 +1,4 @@
-//! `lease`: takes a token out of the pool. The one command that prints a URL (P1).
+//! `lease`: takes a token out of the pool, and prints its URL (P1).
 //!
 //! Every request has an id, chosen here when the caller brings none, and it is told whenever the
 //! answer may have been lost: repeated with the same id, the daemon gives the same lease (L3).
@@ -14,6 +14,7 @@ use super::{
     proto::{BatchCreateLeasesRequest, CreateLeaseRequest, Lease, LiveformParams},
     remote::{Remote, RemoteArgs},
     screen::{Output, Screen, Tone},
+    wish::WishArgs,
     words,
 };
 
@@ -22,24 +23,8 @@ const BATCH_MAX: u16 = 500;
 
 #[derive(Args)]
 pub(super) struct LeaseArgs {
-    /// E-mail address, filled in for the person
-    #[arg(long)]
-    email: Option<String>,
-    /// Your own id of the person; ARGOS returns it with the result
-    #[arg(long)]
-    userid: Option<String>,
-    /// Free field that ARGOS returns with the result
-    #[arg(long)]
-    cf1: Option<String>,
-    /// As cf1
-    #[arg(long)]
-    cf2: Option<String>,
-    /// As cf1
-    #[arg(long)]
-    cf3: Option<String>,
-    /// Language of the Liveform, such as ko or en
-    #[arg(long)]
-    lang: Option<String>,
+    #[command(flatten)]
+    wish: WishArgs,
     /// How long the URL may stay unused, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     ttl: Option<Duration>,
@@ -70,8 +55,9 @@ pub(super) async fn run(
         return Err(Failure::usage("--url-only and --output json cannot both be had"));
     }
     let request_ids = args.request_ids()?;
+    let params = args.wish.read()?;
     let remote = remote.connect(environment).await?.allowing(args.wait.unwrap_or_default());
-    let leases = match call(&args, &request_ids, &remote).await {
+    let leases = match call(&args, &params, &request_ids, &remote).await {
         Ok(leases) => leases,
         Err(failure) if failure.is_doubtful() => {
             let ids: Vec<_> = request_ids.iter().map(|id| format!("--request-id {id}")).collect();
@@ -108,16 +94,17 @@ pub(super) fn with_url(lease: &Lease) -> Value {
 
 async fn call(
     args: &LeaseArgs,
+    params: &LiveformParams,
     request_ids: &[Uuid],
     remote: &Remote,
 ) -> Result<Vec<Lease>, Failure> {
     let wait = args.wait.map(words::to_proto);
     if let [request_id] = request_ids {
-        let message = CreateLeaseRequest { wait, ..args.message(remote, *request_id) };
+        let message = CreateLeaseRequest { wait, ..args.message(params, remote, *request_id) };
         let answer = remote.pool().create_lease(remote.request(message)).await?.into_inner();
         return Ok(answer.lease.into_iter().collect());
     }
-    let requests = request_ids.iter().map(|id| args.message(remote, *id)).collect();
+    let requests = request_ids.iter().map(|id| args.message(params, remote, *id)).collect();
     let message = BatchCreateLeasesRequest { project: remote.project.clone(), wait, requests };
     let answer = remote.pool().batch_create_leases(remote.request(message)).await?;
     Ok(answer.into_inner().leases)
@@ -140,24 +127,20 @@ impl LeaseArgs {
     }
 
     /// The request without its wait, which belongs to the whole call.
-    fn message(&self, remote: &Remote, request_id: Uuid) -> CreateLeaseRequest {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    fn message(
+        &self,
+        params: &LiveformParams,
+        remote: &Remote,
+        request_id: Uuid,
+    ) -> CreateLeaseRequest {
         CreateLeaseRequest {
             project: remote.project.clone(),
             request_id: request_id.to_string(),
             ttl: self.ttl.map(words::to_proto),
             wait: None,
-            params: Some(LiveformParams {
-                email: text(&self.email),
-                userid: text(&self.userid),
-                cf1: text(&self.cf1),
-                cf2: text(&self.cf2),
-                cf3: text(&self.cf3),
-                lang: text(&self.lang),
-                ..LiveformParams::default()
-            }),
+            params: Some(params.clone()),
             labels: self.labels.iter().cloned().collect(),
-            template: String::new(),
+            template: self.wish.template.clone(),
         }
     }
 }

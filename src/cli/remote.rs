@@ -41,7 +41,7 @@ pub(super) struct RemoteArgs {
     address: Option<String>,
     /// Configured name of the project; not needed while there is only one
     #[arg(long, global = true, default_value = "", hide_default_value = true)]
-    project: String,
+    pub(super) project: String,
     /// File with the bearer token that says who calls [env: ARGOSPOOL_TOKEN_FILE; the token itself:
     /// ARGOSPOOL_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]

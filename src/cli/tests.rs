@@ -37,13 +37,13 @@ pub(super) fn seconds_ago(seconds: i64) -> prost_types::Timestamp {
 }
 
 /// What one command line came to.
-struct Ran {
-    exit: Exit,
-    stdout: String,
-    stderr: String,
+pub(super) struct Ran {
+    pub(super) exit: Exit,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
-async fn run_with(line: &str, environment: &Environment) -> Ran {
+pub(super) async fn run_with(line: &str, environment: &Environment) -> Ran {
     let (stdout, stderr) = (Page::default(), Page::default());
     let words = std::iter::once("argospool").chain(line.split_whitespace());
     let exit = match Cli::try_parse_from(words) {
@@ -67,10 +67,10 @@ async fn run_at(address: &str, line: &str) -> Ran {
 
 /// Something to write on and to read afterwards.
 #[derive(Clone, Default)]
-struct Page(Rc<RefCell<Vec<u8>>>);
+pub(super) struct Page(Rc<RefCell<Vec<u8>>>);
 
 impl Page {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).unwrap()
     }
 }
@@ -111,6 +111,11 @@ async fn wrong_usage_is_2_and_help_is_0() {
         "argospool list --older-than 1h --created-before 2h",
         "argospool revoke l-1 --all",
         "argospool replace",
+        "argospool lease --params {",
+        "argospool lease --params {\"emial\":\"x\"}",
+        "argospool url --open x --params {}",
+        "argospool url --open x --self-test y",
+        "argospool url --plaintext x",
     ] {
         assert_eq!(run(wrong).await, Exit::Usage, "{wrong}");
     }

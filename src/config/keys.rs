@@ -234,7 +234,7 @@ fn is_group(pattern: &str) -> bool {
 }
 
 /// The nearest text, if no more than a third of `length` (and at least two) letters differ.
-fn closest(text: &str, known: &[String], length: usize) -> Option<String> {
+pub fn closest(text: &str, known: &[String], length: usize) -> Option<String> {
     known
         .iter()
         .map(|candidate| (distance(text, candidate), candidate))

@@ -13,7 +13,7 @@ mod shape;
 
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 pub use asked::{Asked, Value};
 pub use parameter::{Kind, Parameter, Pipeline, Secrecy};
@@ -247,6 +247,18 @@ pub struct Length {
     pub url: usize,
     /// With what is kept beside it.
     pub kept: usize,
+}
+
+/// The envelope in a link, in the value of its `encrypted`, or in what is the envelope itself, however
+/// somebody copied it; `None` for a link without one.
+pub fn envelope_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    let copied = match text.split_once("encrypted=") {
+        Some((_, behind)) => behind.split(['&', '#']).next().unwrap_or_default(),
+        None if text.contains("://") || text.contains("pid=") => return None,
+        None => text,
+    };
+    Some(percent_decode_str(copied).decode_utf8_lossy().into_owned())
 }
 
 /// A link, without its head and before it is sealed.

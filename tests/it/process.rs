@@ -19,3 +19,4 @@ mod outage;
 mod refused;
 mod shell;
 mod stopped;
+mod url;

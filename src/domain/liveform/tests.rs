@@ -243,3 +243,18 @@ fn parameters_are_not_printed() {
     let draft = draft(form(Mode::Plain), params(Mode::Plain, &asked));
     assert!(!format!("{asked:?} {draft:?}").contains("17"));
 }
+
+#[test]
+fn an_envelope_is_found_however_somebody_copied_it() {
+    let sealed = "a+b/c==";
+    for text in [
+        "a+b/c==",
+        " a%2Bb%2Fc%3D%3D\n",
+        "encrypted=a%2Bb%2Fc%3D%3D",
+        "https://form.example?pid=p&token=t&encrypted=a%2Bb%2Fc%3D%3D",
+        "https://form.example/?pid=p&encrypted=a%2bb%2fc%3d%3d&lang=ko",
+    ] {
+        assert_eq!(envelope_of(text).as_deref(), Some(sealed), "{text}");
+    }
+    assert_eq!(envelope_of("https://form.example?pid=p&token=t"), None);
+}
