@@ -40,7 +40,8 @@ pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     looking(look).await.unwrap_or_else(|| panic!("never: {what}"))
 }
 
-async fn looking<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+/// The same, with nothing where there never is.
+pub async fn looking<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = look().await;

@@ -148,7 +148,7 @@ async fn every_mode_cipher_and_key_makes_links_that_say_what_was_asked_and_end_d
 }
 
 /// P1: neither at level trace nor in the metrics.
-async fn tells_nobody(site: &Site, urls: &[String], plaintexts: &[&str]) {
+pub async fn tells_nobody(site: &Site, urls: &[String], plaintexts: &[&str]) {
     let (_, metrics) = site.daemon.get("/metrics").await;
     let log = site.home.log();
     assert!(log.contains("serving"), "it was not looked at a log");

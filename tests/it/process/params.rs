@@ -241,6 +241,7 @@ async fn argos_understands_whatever_the_daemon_hands_out() {
                 .with("liveform.pipeline", text(name))
                 .with("liveform.url_max_bytes", 2_953)
                 .with("liveform.extra_countries", "[\"XKX\"]")
+                .with("argos.tokens_per_call", EACH)
                 .with("refill.target_tokens", EACH);
             projects.push((project, mode == "sealed", pipeline));
         }

@@ -14,7 +14,7 @@ use argospool::{
 };
 use tonic::Status;
 
-use super::daemon::{Daemon, Home, counts, text, until};
+use super::daemon::{Daemon, Home, counts, looking, text, until};
 
 /// Tokens of each project.
 const TARGET: u32 = 8;
@@ -131,6 +131,8 @@ impl Site {
             .without("projects.default.pid")
             .without("projects.default.api_key_file")
             .with("webhook.allowed_sources", "[]")
+            // Whatever is missing is a full batch.
+            .with("defaults.argos.tokens_per_call", 1)
             .with("defaults.refill.target_tokens", TARGET)
             .with("defaults.refill.low_water_tokens", TARGET / 2)
             .with("defaults.life.decided_grace", text("0s"));
@@ -184,7 +186,12 @@ impl Site {
         what: &str,
         wanted: impl Fn(&ProjectStatus) -> bool,
     ) -> ProjectStatus {
-        until(what, async || Some(self.status(project).await).filter(&wanted)).await
+        let mut last = None;
+        let found = looking(async || {
+            last = Some(self.status(project).await);
+            last.clone().filter(&wanted)
+        });
+        found.await.unwrap_or_else(|| panic!("never: {project}: {what}; last {last:?}"))
     }
 
     /// Waits until every project has its stock.
