@@ -13,6 +13,7 @@ use super::*;
 use crate::domain::{
     ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
     limits::SUBMISSIONS_MAX,
+    liveform::Params,
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
