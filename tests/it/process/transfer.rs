@@ -100,16 +100,21 @@ async fn a_pool_lives_its_whole_life_sealed() {
         secrets.extend([told, asked, vanished].map(|lease| lease.url));
     }
     site.filled().await;
+    let mut listed = Vec::new();
     for project in &projects {
         let name = &project.name;
-        let deleted = |status: &ProjectStatus| counts(status).doomed + counts(status).minted == 0;
-        let status = site.until(name, "what ended is deleted", deleted).await;
-        assert!(status.problems.is_empty(), "{:?}", status.problems);
+        let whole = format!(r#"argospool_listings_total{{project="{name}",result="whole"}}"#);
+        listed.push((site.daemon.metric(&whole).await.unwrap(), whole));
+    }
+    for (project, (before, whole)) in projects.iter().zip(listed) {
+        let name = &project.name;
+        let settled = |status: &ProjectStatus| {
+            counts(status).doomed + counts(status).minted == 0 && status.problems.is_empty()
+        };
+        let status = site.until(name, "what ended is deleted, and all is well", settled).await;
         let held = status.held_tokens;
         let counted = |status: &ProjectStatus| status.argos.unwrap().reported_tokens == held;
         site.until(name, "ARGOS counts what we hold", counted).await;
-        let whole = format!(r#"argospool_listings_total{{project="{name}",result="whole"}}"#);
-        let before = site.daemon.metric(&whole).await.unwrap();
         until("ARGOS is listed", async || {
             (site.daemon.metric(&whole).await.unwrap() > before).then_some(())
         })
@@ -142,11 +147,12 @@ async fn where_the_two_disagree_people_are_told_and_the_stock_is_lent() {
             site.lease(name, nothing()).await.unwrap();
         }
         let told = |status: &ProjectStatus| {
-            status.problems.iter().any(|problem| problem.reason == "ARGOS_TRANSFER_REFUSED")
+            let problem = |reason: &str| reason == "ARGOS_TRANSFER_REFUSED";
+            status.problems.iter().position(|it| problem(&it.reason))
         };
-        let status = site.until(name, "people are told", told).await;
+        let status = site.until(name, "people are told", |status| told(status).is_some()).await;
         assert_eq!(status.argos.unwrap().condition(), ArgosCondition::TransferRefused);
-        let summary = &status.problems[0].summary;
+        let summary = &status.problems[told(&status).unwrap()].summary;
         assert!(summary.contains("transfer.seal_requests"), "{summary}");
         assert!(status.can_lease);
 
