@@ -257,16 +257,15 @@ async fn argos_understands_whatever_the_daemon_hands_out() {
         };
         let asked: Vec<_> = (0..EACH).map(|_| draw()).collect();
         let leases = site.leases(&project.name, asked.clone()).await;
-        for (params, lease) in asked.iter().zip(&leases) {
-            let mut says = site.reads(&lease.url).unwrap_or_else(|cause| {
-                panic!("{}: {cause}: {params:?}", project.name);
-            });
+        for (number, (params, lease)) in asked.iter().zip(&leases).enumerate() {
+            let at = format!("link {number} of {}", project.name);
+            let mut says = site.reads(&lease.url).unwrap_or_else(|cause| panic!("{at}: {cause}"));
             if params.userid.is_empty() {
                 let mark = says.remove("userid").expect("the mark of ours");
                 assert_eq!(mark.1, *sealed);
             }
             let expected = expected(params, lease, &project.options.pid, *sealed);
-            assert_eq!(says, expected, "{}: {params:?}", project.name);
+            assert_eq!(says, expected, "{at}");
             said.extend(says.into_keys());
         }
         let counters = site.counters(&project.name);
@@ -348,7 +347,7 @@ async fn what_argos_would_refuse_is_refused_with_its_fields_and_without_a_value(
         }
         request.params = Some(params.clone());
         let refused = site.asks(request).await.unwrap_err();
-        assert_eq!(refused.code(), Code::InvalidArgument, "{params:?}");
+        assert_eq!(refused.code(), Code::InvalidArgument);
         let violations = refused.get_details_bad_request().unwrap().field_violations;
         let named = violations.iter().any(|it| it.field == WAYS[first].0);
         assert!(named, "{} in {violations:?}", WAYS[first].0);
