@@ -137,6 +137,7 @@ impl Walk<'_> {
             params: Some(LiveformParams {
                 email: "person@example.com".to_owned(),
                 lang: "en".to_owned(),
+                allowed_id_types: vec!["passport".to_owned()],
                 ..LiveformParams::default()
             }),
             ..CreateLeaseRequest::default()
@@ -153,6 +154,7 @@ impl Walk<'_> {
             took.as_secs_f64() * 1e3
         ))?;
         self.line(&lease.url)?;
+        self.step("only passports are accepted: that had to be encrypted, and was")?;
         self.step("it asked again with the same request_id, as after a lost answer: the same URL")?;
         Ok(lease)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure, screen::Screen};
-use crate::sim::{ProjectOptions, RuleChange, Simulator, SimulatorOptions};
+use crate::sim::{Cipher, Pipeline, ProjectOptions, RuleChange, Simulator, SimulatorOptions};
 
 const CONTROL: &str = "\
 Control side, under /_sim/ of the address; wherever \"pid\" is absent the project is meant:
@@ -66,9 +66,12 @@ impl SimulatorArgs {
         let mut rules = rules.unwrap_or_default();
         let mut project =
             ProjectOptions { pid, cap, webhook_url, secret_key, ..ProjectOptions::default() };
-        // The greeting shows the key that counts.
+        // The greeting shows the keys that count.
         if let Some(key) = rules.api_key.take() {
             key.expose().clone_into(&mut project.api_key);
+        }
+        if let Some(key) = rules.secret_key.take() {
+            project.secret_key = Some(key.expose().to_owned()).filter(|key| !key.is_empty());
         }
         project.rules = rules;
         SimulatorOptions { listen, projects: vec![project], latency }
@@ -107,10 +110,17 @@ pub(super) async fn run(args: SimulatorArgs, screen: &Screen) -> Result<(), Fail
     Ok(())
 }
 
-/// How a daemon finds it. The key is made up and public, so it may be shown.
+/// How a daemon finds it, and seals as it does. The keys are made up and public, so they may be shown.
 fn greeting(simulator: &Simulator, project: &ProjectOptions) -> String {
-    let ProjectOptions { pid, api_key, .. } = project;
+    let ProjectOptions { pid, api_key, secret_key, rules, .. } = project;
     let (api_url, form_url) = (simulator.api_url(), simulator.form_url());
+    let secret_key = secret_key
+        .as_deref()
+        .filter(|key| !key.is_empty())
+        .map(|key| format!(" ARGOSPOOL_PROJECTS__DEFAULT__LIVEFORM__SECRET_KEY={key}"));
+    let secret_key = secret_key.unwrap_or_default();
+    let set = |(key, value)| format!(" \\\n    --set projects.default.{key}={value}");
+    let sealing: String = sealing(rules).into_iter().map(set).collect();
     format!(
         "\
 simulated ARGOS on {address}; Ctrl-C ends it
@@ -121,12 +131,40 @@ simulated ARGOS on {address}; Ctrl-C ends it
 
 a daemon for it:
 
-  ARGOS_PROJECT_ID={pid} ARGOS_API_KEY={api_key} argospool serve \\
+  ARGOS_PROJECT_ID={pid} ARGOS_API_KEY={api_key}{secret_key} argospool serve \\
     --set projects.default.argos.api_url={api_url} \\
-    --set projects.default.liveform.base_url={form_url}
+    --set projects.default.liveform.base_url={form_url}{sealing}
 ",
         address = simulator.address(),
     )
+}
+
+/// The settings of a daemon that these rules call for, beyond its defaults.
+fn sealing(rules: &RuleChange) -> Vec<(&'static str, String)> {
+    let mut settings = Vec::new();
+    if rules.encryption_only == Some(true) {
+        settings.push(("liveform.mode", "sealed".to_owned()));
+    }
+    if rules.pipeline == Some(Pipeline::Knowledge) {
+        settings.push(("liveform.pipeline", "knowledge".to_owned()));
+    }
+    if let Some(Cipher::Gcm(gcm)) = rules.link_cipher {
+        settings.push(("liveform.cipher", "gcm".to_owned()));
+        let shape = serde_json::json!(gcm);
+        for (key, member) in [
+            ("liveform.gcm_layout", "layout"),
+            ("liveform.gcm_nonce", "nonce_bytes"),
+            ("liveform.gcm_encoding", "encoding"),
+        ] {
+            // The two write the same words.
+            let word = &shape[member];
+            settings.push((key, word.as_str().map_or_else(|| word.to_string(), str::to_owned)));
+        }
+    }
+    if rules.secure_transfer == Some(true) {
+        settings.push(("transfer.seal_requests", "true".to_owned()));
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -134,6 +172,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::domain::{
+        envelope::{Cipher, Encoding, Gcm, Layout, NonceLength},
+        liveform::{Mode, Pipeline},
+    };
 
     #[derive(Parser)]
     struct Line {
@@ -152,26 +194,50 @@ mod tests {
         assert!(read("{\"secure\":true}").is_err(), "what nobody knows is refused");
     }
 
-    #[tokio::test]
-    async fn the_greeting_is_a_configuration_that_loads() {
+    /// The settings of a daemon that does what the greeting says.
+    async fn settings(arguments: &[&str]) -> crate::config::Project {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = SimulatorOptions::default();
+        let line =
+            Line::try_parse_from(["simulator", "--listen", "127.0.0.1:0"].iter().chain(arguments));
+        let options = line.ok().unwrap().args.options();
         let project = options.projects[0].clone();
         let simulator = Simulator::start(options).await.unwrap();
         let text = greeting(&simulator, &project);
         let mut sources = crate::config::Sources::default();
         for word in text.split_whitespace() {
             if let Some((key, value)) = word.split_once('=') {
-                if key.starts_with("ARGOS_") {
+                if key.starts_with("ARGOS") {
                     sources.environment.push((key.into(), value.into()));
                 } else {
                     sources.overrides.push((key.to_owned(), value.to_owned()));
                 }
             }
         }
-        assert_eq!((sources.environment.len(), sources.overrides.len()), (2, 2), "{text}");
+        assert!(sources.environment.len() >= 2 && sources.overrides.len() >= 2, "{text}");
         let loaded = crate::config::load(&sources);
-        assert!(loaded.is_ok(), "{:?}", loaded.err());
         simulator.stop().await;
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors:?} in {text}"));
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        loaded.settings.projects["default"].clone()
+    }
+
+    #[tokio::test]
+    async fn the_greeting_is_a_configuration_that_loads() {
+        let usual = settings(&[]).await.liveform;
+        assert_eq!((usual.mode, usual.cipher, usual.secret_key), (Mode::Mixed, Cipher::Ecb, None));
+    }
+
+    #[tokio::test]
+    async fn the_greeting_seals_as_the_simulator_does() {
+        let rules = r#"{"encryption_only":true,"secure_transfer":true,"pipeline":"knowledge",
+            "secret_key":"of-the-rules",
+            "link_cipher":{"gcm":{"layout":"nonce_tag_ciphertext","nonce_bytes":16,"encoding":"hex"}}}"#;
+        let told = settings(&["--secret-key", "of-the-flag", "--rules", rules]).await;
+        let (layout, nonce) = (Layout::NonceTagCiphertext, NonceLength::Sixteen);
+        let gcm = Cipher::Gcm(Gcm { layout, nonce, encoding: Encoding::Hex });
+        assert_eq!((told.liveform.mode, told.liveform.cipher), (Mode::Sealed, gcm));
+        assert_eq!(told.liveform.pipeline, Pipeline::Knowledge);
+        assert_eq!(told.liveform.secret_key.unwrap().secret.expose(), "of-the-rules");
+        assert!(told.transfer.seal_requests);
     }
 }

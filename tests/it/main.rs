@@ -4,6 +4,7 @@
 mod engine;
 mod ledger;
 mod links;
+mod parameters;
 mod pool;
 mod process;
 mod simulated_argos;

@@ -13,6 +13,7 @@ use super::*;
 use crate::domain::{
     ids::{OrderId, Owner, RequestId, Revision, Sequence, SubmissionId, TokenId},
     limits::SUBMISSIONS_MAX,
+    liveform::Params,
     order::{Doubt, Order, OrderState},
     pause::{Activity, Pause},
     seal::{Digest, LedgerIdentity, RequestKey},
@@ -50,6 +51,19 @@ fn the_bytes_of_the_format_are_these() {
         written.join("\n"),
         include_str!("../../../tests/golden/ledger_format_1.txt").trim_end()
     );
+}
+
+/// What links said inside of an envelope was not always kept: such a lease is one whose link has none.
+#[test]
+fn a_lease_of_a_ledger_that_kept_no_envelopes_reads_as_one_without() {
+    let golden = include_str!("../../../tests/golden/ledger_format_1.txt");
+    let hex = golden.lines().find_map(|line| line.strip_prefix("leased ")).unwrap();
+    let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+    let read = Token::try_from(TokenRecord::decode(&*bytes).unwrap()).unwrap();
+    assert_eq!(read, token(Stage::Leased(Arc::new(lease()))));
+    let Holder::Caller { url, sealed, .. } = lease().holder else { panic!("nobody holds it") };
+    assert_eq!((&*sealed, Params::of_link(&url, &sealed, None)), ("", Ok(Params::default())));
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     looking(look).await.unwrap_or_else(|| panic!("never: {what}"))
 }
 
-async fn looking<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+/// The same, with nothing where there never is.
+pub async fn looking<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = look().await;
@@ -140,6 +141,18 @@ impl Home {
         path
     }
 
+    /// The files in which a key or a secret stands, and what stands there.
+    fn secrets(&self) -> Vec<(String, String)> {
+        let files = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let named = files.filter_map(|path| {
+            let name = path.file_name()?.to_str()?.to_owned();
+            let text = fs::read_to_string(&path).ok()?.trim().to_owned();
+            (!["argospool.toml", "log"].contains(&name.as_str()) && !text.is_empty())
+                .then_some((name, text))
+        });
+        named.collect()
+    }
+
     /// Everything that every process of this home wrote to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
@@ -192,8 +205,11 @@ impl Drop for Home {
         let tokens = log.split(|symbol: char| !symbol.is_ascii_alphanumeric() && symbol != '-');
         let leaked = tokens.filter(|word| word.starts_with("ap-") && word.len() == 25).count();
         assert_eq!(leaked, 0, "P1: the log names token ids");
-        for secret in [KEY, "token=", "person@example.com"] {
+        for secret in [KEY, "token=", "encrypted=", "person@example.com"] {
             assert!(!log.contains(secret), "P1: the log tells {secret:?}");
+        }
+        for (name, secret) in self.secrets() {
+            assert!(!log.contains(&secret), "P1: the log tells what {name} holds");
         }
     }
 }
