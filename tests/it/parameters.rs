@@ -33,7 +33,8 @@ const NOON: Timestamp = Timestamp::from_millis(1_776_000_000_000);
 /// A value that nothing but other parameters can make wrong.
 fn value(parameter: Parameter) -> Value {
     match parameter.kind() {
-        Kind::Text | Kind::Word => Value::from("text"),
+        Kind::Text => Value::from("text"),
+        Kind::Verification => Value::from("phoneNumber"),
         Kind::Email => Value::from("person@example.com"),
         Kind::Language => Value::from("ko"),
         Kind::Words => Value::from(vec!["word".to_owned()]),
