@@ -198,9 +198,9 @@ impl Rules {
                 Some(Said::Texts(texts.clone()))
             }
             (Kind::Time, Value::Time(at)) => {
-                let past = *at <= now;
-                faults.check(field, past.then(|| "must be in the future".to_owned()));
-                Some(Said::Until(Until::Time(*at)))
+                let at = in_whole_seconds(*at);
+                faults.check(field, (at <= now).then(|| "must be in the future".to_owned()));
+                Some(Said::Until(Until::Time(at)))
             }
             (kind, _) => {
                 faults.add(field, kind.expected());
@@ -308,6 +308,11 @@ impl Kind {
             Self::Time => "must be a time",
         }
     }
+}
+
+/// As links carry times: what is left of a second is cut off.
+fn in_whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() / 1_000 * 1_000)
 }
 
 /// Everything that is wrong so far.

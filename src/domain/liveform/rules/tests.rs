@@ -142,6 +142,9 @@ fn what_is_selected_must_be_allowed() {
 #[test]
 fn a_last_start_lies_in_the_future_and_is_said_once() {
     assert_eq!(fields(&rules(), &ask(Parameter::StartValidUntil, NOW)), ["start_valid_until"]);
+    // Links carry whole seconds, and this one has begun.
+    let soon = NOW.plus(std::time::Duration::from_millis(999));
+    assert_eq!(fields(&rules(), &ask(Parameter::StartValidUntil, soon)), ["start_valid_until"]);
     let mut asked = ask(Parameter::StartValidUntil, sound(Parameter::StartValidUntil));
     asked.until_deadline = true;
     assert_eq!(fields(&rules(), &asked), ["start_valid_until_deadline"]);
