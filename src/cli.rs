@@ -1,7 +1,8 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! Every subcommand but `serve`, `demo` and `simulator` is a client of the daemon and nothing more:
-//! it opens no ledger, knows no ARGOS and decides nothing. Each has a file with its arguments, its
+//! it opens no ledger, knows no ARGOS and decides nothing; `preflight` is one as long as there is a
+//! daemon to ask. Each has a file with its arguments, its
 //! call and its rendering; what they share is `remote` (the way to the daemon), `screen` (what a
 //! reader gets to see), `words` and `json` (how values are written for people and for programs).
 //!
@@ -20,6 +21,7 @@ mod list;
 mod narrowing;
 mod pages;
 mod pause;
+mod preflight;
 pub mod progress;
 mod reconcile;
 mod refill;
@@ -112,6 +114,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Check every promise that can be checked from the records
     Audit,
+    /// Check the project and its ARGOS before real users come
+    Preflight(preflight::PreflightArgs),
     /// Check, print or explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -184,6 +188,7 @@ impl Command {
                 pause::resume(args, remote.connect(environment).await?, screen).await
             }
             Self::Audit => audit::run(remote.connect(environment).await?, screen).await,
+            Self::Preflight(args) => preflight::run(args, remote, environment, screen).await,
             Self::Config(command) => config::run(command, environment, screen),
             Self::Completions(args) => completions::run(&args, screen),
         }
