@@ -31,7 +31,7 @@ use crate::{
     argos::{Argos, ManagementSettings},
     config,
     domain::{entropy::Entropy, ids::ProjectName},
-    engine::{Handle, Status},
+    engine::{Bell, Handle, Status},
     port::{CheckResult, Checkup, Clock, Finding, Outcome, Pending, Purpose, Supplier as _},
 };
 
@@ -142,11 +142,14 @@ impl Examiner {
         }
     }
 
-    /// Waits until the engine knows how many ids ARGOS holds, and that in no doubt of its own.
+    /// Waits until the engine has counted anew how many ids ARGOS holds, and that in no doubt of its
+    /// own. Where it is too busy for a count, the last one must do.
     async fn engine_has_counted(&self) {
         let deadline = Instant::now() + PATIENCE;
+        let asked = self.clock.now();
+        self.handle.ring(Bell::Count);
         while let Ok(status) = self.handle.status().await {
-            let certain = status.count.is_some_and(|count| count.drift.is_some());
+            let certain = status.count.is_some_and(|it| it.at >= asked && it.drift.is_some());
             let settled = status.doubtful_orders == 0 || status.foreign == 0;
             if (certain && settled) || Instant::now() >= deadline {
                 return;

@@ -10,6 +10,7 @@ use crate::domain::{
     refill::Hindrance,
     seal::Salt,
     time::Timestamp,
+    token::{Doom, DoomCause, Stage, Token},
 };
 
 impl Engine {
@@ -96,8 +97,13 @@ impl Engine {
     }
 }
 
-/// What looks like a trial of a process that died: the only order of one token that is still open. It
-/// is finished, because until then a count takes its token for somebody else's.
+/// What is left of the trials of a process that died. An order of one token looks like one, and is
+/// finished, because until then a count takes its token for somebody else's.
 pub(super) fn left_over(pool: &Pool) -> BTreeSet<Sequence> {
-    pool.orders().filter(|order| order.tokens == 1).map(|order| order.id.0).collect()
+    let orders = pool.orders().filter(|order| order.tokens == 1).map(|order| order.id.0);
+    let discarded = |token: &&Token| {
+        matches!(token.stage, Stage::Doomed(Doom { cause: DoomCause::Discarded, .. }))
+    };
+    let doomed = pool.tokens_from(Sequence::ZERO).filter(discarded).map(|token| token.sequence);
+    orders.chain(doomed).collect()
 }

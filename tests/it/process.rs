@@ -16,6 +16,7 @@ mod life;
 mod listings;
 mod load;
 mod outage;
+mod preflight;
 mod refused;
 mod shell;
 mod stopped;

@@ -54,8 +54,8 @@ async fn an_engine_for_trials_moves_nothing_that_it_finds() {
 
     let bench = Bench::with(policy(500, 100), ONLY(), twin, supplier).await;
     counted(&bench).await;
-    // Past every deadline that there is.
-    tokio::time::sleep(std::time::Duration::from_secs(100_000)).await;
+    // Past the end of every order and every lease that there is.
+    tokio::time::sleep(std::time::Duration::from_secs(3_000)).await;
     let after = bench.handle.status().await.unwrap().census;
     assert_eq!(before, after);
     let new = bench.supplier.script(|script| script.sent.split_off(sent.len()));
@@ -87,6 +87,25 @@ async fn the_trial_of_a_process_that_died_is_settled_by_the_next() {
     bench.until("it is ours", |status| status.count.is_some() && status.foreign == 0).await;
     let sent = bench.supplier.registrations();
     assert!(sent.len() > 1 && sent.iter().all(|ids| *ids == sent[0]), "B3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_trial_outlives_its_process() {
+    let ledger = Memory::default();
+    let twin = ledger.twin();
+    let bench = Bench::with(policy(500, 100), ONLY(), ledger, Scripted::new()).await;
+    counted(&bench).await;
+    let sequence = bench.handle.begin_trial().await.unwrap();
+    bench.until("it is ready", |status| status.census.ready == 1).await;
+    bench.supplier.script(|script| script.held = true);
+    bench.handle.end_trial(sequence).await.unwrap();
+    let supplier = bench.supplier.clone();
+    bench.crash().await;
+    assert_eq!(supplier.deletions().len(), 0);
+
+    supplier.script(|script| script.held = false);
+    let bench = Bench::with(policy(500, 100), ONLY(), twin, supplier).await;
+    bench.until("it is gone", |status| status.census.held() == 0).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,10 +16,9 @@ use super::{Desk, usual};
 
 fn trial(desk: &mut Desk) -> Result<Sequence, Refusal> {
     let salt = desk.salt();
-    match desk.tell(&Command::Trial { salt, hindrance: None })? {
-        Reply::Minted(sequence) => Ok(sequence),
-        other => panic!("no token was minted: {other:?}"),
-    }
+    let reply = desk.tell(&Command::Trial { salt, hindrance: None })?;
+    let Reply::Minted(sequence) = reply else { panic!("no token was minted: {reply:?}") };
+    Ok(sequence)
 }
 
 fn effects(desk: &Desk, only: &BTreeSet<Sequence>) -> Vec<Effect> {
