@@ -13,6 +13,7 @@ mod desk;
 mod health;
 mod listing;
 mod observe;
+mod preflight;
 mod problems;
 mod quota;
 mod reconcile;
@@ -24,6 +25,7 @@ mod validate;
 mod watch;
 
 pub use auth::{Access, CallerAccess, InvalidAccess, Proof};
+pub use preflight::response as preflight_response;
 pub use server::{Parts, Server, SocketError, bind_unix};
 pub use validate::{Links, ProjectRules};
 

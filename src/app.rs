@@ -11,7 +11,9 @@ mod edges;
 pub mod entropy;
 mod keys;
 mod policy;
+mod preflight;
 pub mod preview;
+mod project;
 mod storage;
 
 use std::{error::Error as _, io, sync::Arc, time::Duration};
@@ -22,18 +24,20 @@ use tokio_util::sync::CancellationToken;
 pub use addresses::{Addresses, BindError};
 pub use keys::Keys;
 pub use policy::Unfit;
+pub use preflight::offline as preflight;
 
-use self::{addresses::Listeners, edges::Edges, storage::Storage};
+use self::{
+    addresses::Listeners, edges::Edges, preflight::Checkups, project::Opened, storage::Storage,
+};
 use crate::{
     api,
-    argos::{Operation, Surroundings, UnusableOptions},
+    argos::UnusableOptions,
     config::{self, LogFormat, Settings},
     domain::entropy::Entropy,
-    engine::{Engine, Parts, Pools},
-    port::{Clock, LedgerError, Purpose, Supplier},
-    supply,
+    engine::Pools,
+    port::{Checkup, Clock, LedgerError, Purpose, Supplier},
     task::{Roster, Task},
-    telemetry::{self, Metrics, ProjectMetrics},
+    telemetry::{self, Metrics},
 };
 
 /// What this binary is, for `status`, metrics and the first line of the log.
@@ -77,6 +81,9 @@ pub enum Failure {
     Ledger { project: String, source: LedgerError },
     #[error("open the data directory")]
     Storage(#[source] LedgerError),
+    /// Of several projects none was named, or one that there is not.
+    #[error("name one of the projects: {0}")]
+    NoProject(String),
     #[error("write addresses.json")]
     Addresses(#[source] io::Error),
     #[error("{0}")]
@@ -116,6 +123,9 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     let pools = Arc::new(Pools::new(projects.iter().map(|project| project.name.clone())));
     let metrics = Metrics::new(VERSION, option_env!("GIT_SHA").unwrap_or("unknown"));
     metrics.watch_clock(world.clock.clone());
+    let names = projects.iter().map(|project| project.name.clone());
+    let checkups = Arc::new(Checkups::new(names));
+    let checkup: Arc<dyn Checkup> = checkups.clone();
     let mut roster = Roster::default();
     let edges = Edges {
         settings: &settings,
@@ -124,6 +134,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         metrics: &metrics,
         clock: &world.clock,
         entropy: world.entropy,
+        checkup: &checkup,
     };
     edges.start(listeners, &mut roster).map_err(Failure::Access)?;
 
@@ -141,35 +152,14 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     let mut keys = Keys::default();
     let mut handles = Vec::new();
     let mut argos: Option<Arc<dyn Supplier>> = None;
-    for policy::Project { name, settings: project, pool, engine, keys: project_keys } in projects {
-        let counters = Arc::new(metrics.project(&name));
-        let surroundings = Surroundings {
-            project: name.clone(),
-            clock: world.clock.clone(),
-            entropy: (world.entropy)(),
-            envelopes: project_keys.envelopes(),
-            keys: project_keys.clone(),
-            observer: Arc::new(Calls(counters.clone())),
-        };
-        let supplier = supply::direct(policy::argos(&project), surroundings)
-            .map_err(|source| Failure::Argos { project: name.to_string(), source })?;
-        keys.add(name.clone(), supplier.clone(), project_keys);
-        argos.get_or_insert(supplier.clone());
-        let parts = Parts {
-            project: name.clone(),
-            pid: project.pid,
-            policy: pool,
-            settings: engine,
-            ledger: storage.ledger(&name),
-            supplier,
-            clock: world.clock.clone(),
-            entropy: (world.entropy)(),
-            observer: counters,
-        };
-        let opened = Engine::open(parts).await;
-        let (engine, handle) =
-            opened.map_err(|source| Failure::Ledger { project: name.to_string(), source })?;
-        handles.push(handle);
+    for project in projects {
+        let name = project.name.clone();
+        let Opened { engine, argos: client, keys: project_keys, examiner } =
+            project::open(project, &storage, &world, &metrics).await?;
+        keys.add(name, client.clone(), project_keys);
+        argos.get_or_insert(client);
+        handles.push(examiner.handle.clone());
+        checkups.opened(examiner);
         roster.start(Task::Engine, |stop| async move {
             engine.run(stop).await.map_err(|error| chain(&error))
         });
@@ -250,15 +240,6 @@ impl Daemon {
             0 => ended,
             cut_off => ended.and(Err(Failure::CutOff(cut_off))),
         }
-    }
-}
-
-/// Counts the calls of one project's ARGOS client.
-struct Calls(Arc<ProjectMetrics>);
-
-impl crate::argos::Observer for Calls {
-    fn called(&self, operation: Operation, result: &'static str, took: Duration) {
-        self.0.called(operation.as_str(), result, took);
     }
 }
 

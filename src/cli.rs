@@ -2,9 +2,10 @@
 //!
 //! Every subcommand but `serve`, `demo` and `simulator`, and `config` and `url` which only read the
 //! configuration, is a client of the daemon and nothing more: it opens no ledger, knows no ARGOS and
-//! decides nothing. Each has a file with its arguments, its call and its rendering; what they share is
-//! `remote` (the way to the daemon), `wish` (what a link is to say), `screen` (what a reader gets to
-//! see), `words` and `json` (how values are written for people and for programs).
+//! decides nothing; `preflight` is one as long as there is a daemon to ask. Each has a file with its
+//! arguments, its call and its rendering; what they share is `remote` (the way to the daemon), `wish`
+//! (what a link is to say), `screen` (what a reader gets to see), `words` and `json` (how values are
+//! written for people and for programs).
 //!
 //! Refused here: a secret as an argument, because every user of a machine can read arguments; and a
 //! URL in any output but that of `lease` and `replace`, and of `url`, whose tokens are made up (P1).
@@ -21,6 +22,7 @@ mod list;
 mod narrowing;
 mod pages;
 mod pause;
+mod preflight;
 pub mod progress;
 mod reconcile;
 mod refill;
@@ -118,6 +120,8 @@ enum Command {
     /// Print the URL that a lease would get, with a made-up token; open envelopes; test a sample
     #[command(after_help = url::AFTER_HELP)]
     Url(url::UrlArgs),
+    /// Check the project and its ARGOS before real users come
+    Preflight(preflight::PreflightArgs),
     /// Check, print or explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -191,6 +195,7 @@ impl Command {
             }
             Self::Audit => audit::run(remote.connect(environment).await?, screen).await,
             Self::Url(args) => url::run(args, &remote.project, environment, screen),
+            Self::Preflight(args) => preflight::run(args, remote, environment, screen).await,
             Self::Config(command) => config::run(command, environment, screen),
             Self::Completions(args) => completions::run(&args, screen),
         }

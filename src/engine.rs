@@ -12,6 +12,7 @@ mod commit;
 mod dispatch;
 mod handle;
 mod mailbox;
+mod orders;
 mod pools;
 mod recover;
 mod status;
@@ -21,6 +22,7 @@ mod waiting;
 mod watch;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -58,6 +60,9 @@ use watch::Herald;
 /// The engine looks around at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
+/// The same while there are only trials: what else is due is not done, and would wake it at once.
+const TRIAL_LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Pool time is written down at least this often, and at a stop: a restart goes on from there, and a wall
 /// clock that is a minute ahead of it needs ARGOS to be believed (T1).
 const TIME_RECORDED_EVERY: Duration = Duration::from_secs(30);
@@ -86,6 +91,9 @@ pub struct Settings {
     /// Closed leases are kept for this long, and no more of them than this.
     pub retention: Duration,
     pub history_max_lines: u64,
+    /// Nothing is ordered and nothing is deleted but the tokens of trials, and time changes nothing
+    /// else: for who only looks whether all is well.
+    pub trials_only: bool,
 }
 
 /// Signs of life that do not need the engine's own attention to be read.
@@ -132,6 +140,8 @@ pub struct Engine {
 
     waiting: Waiting,
     under_way: UnderWay,
+    /// The tokens that alone are ordered and deleted, where that is not all of them.
+    trials: Option<BTreeSet<Sequence>>,
     holds: Holds,
     demand: Demand,
     chores: Chores,
@@ -204,6 +214,9 @@ impl Engine {
 
     /// How long to sleep if nobody comes.
     fn wake(&self) -> Duration {
+        if self.trials.is_some() {
+            return TRIAL_LOOK_AGAIN;
+        }
         let now = self.clock.now();
         let pool = self.pool.next_deadline(now).map(|at| at.since(now));
         let held = self.holds.next(now);

@@ -7,7 +7,7 @@
 use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::domain::{
-    ids::{OrderId, Revision, Sequence, SubmissionId, TokenId},
+    ids::{OrderId, ProjectName, Revision, Sequence, SubmissionId, TokenId},
     order::Order,
     paging::{Cursor, Days},
     pause::{Activity, Pause},
@@ -375,6 +375,32 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> Timestamp {
         self.now()
     }
+}
+
+/// Looks at a project as it stands here and at ARGOS, for who is about to go live.
+pub trait Checkup: Send + Sync {
+    /// Every check, in the order in which people read them. Bounded in time; one at a time for a
+    /// project, because each orders a token. Dropped half way, what was begun is finished all the same.
+    fn check(&self, project: &ProjectName) -> Pending<'_, Vec<Finding>>;
+}
+
+/// What one check came to. Neither text holds a secret, and both are for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A name that stays, such as `api_key`.
+    pub name: &'static str,
+    pub result: CheckResult,
+    pub summary: String,
+    /// What to do about it; empty when there is nothing to do.
+    pub advice: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    Passed,
+    Failed,
+    /// Nobody here can see it, or not at this moment.
+    NotCheckable,
 }
 
 /// Hears what was committed and how long it took. Counters are a fold of what it hears, so they

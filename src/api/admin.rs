@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert,
     desk::{Desk, Visit},
-    problems,
+    preflight, problems,
     proto::{self, admin_service_server::AdminService},
     reconcile, revocation,
     status::Failure,
@@ -134,6 +134,13 @@ impl AdminService for Admin {
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileResponse>, Status> {
         self.serve(request, |request| &request.project, reconcile::reconcile).await
+    }
+
+    async fn preflight(
+        &self,
+        request: Request<proto::PreflightRequest>,
+    ) -> Result<Response<proto::PreflightResponse>, Status> {
+        self.serve(request, |request| &request.project, preflight::preflight).await
     }
 
     async fn revoke_leases(

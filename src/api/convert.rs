@@ -188,6 +188,7 @@ fn doom_cause(cause: DoomCause) -> proto::DoomCause {
         DoomCause::Aged => proto::DoomCause::Aged,
         DoomCause::LeaseClosed => proto::DoomCause::LeaseClosed,
         DoomCause::Vanished => proto::DoomCause::Vanished,
+        DoomCause::Discarded => proto::DoomCause::Discarded,
     }
 }
 

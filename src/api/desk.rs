@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{fault::Reason, ids::ProjectName, time::Timestamp},
     engine::{Handle, Pools, Rejection},
+    port::Checkup,
     telemetry::Metrics,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct Desk {
     pub version: String,
     pub started: Timestamp,
     pub gallery: Gallery,
+    pub checkup: Arc<dyn Checkup>,
 }
 
 /// A caller who may use the project, in front of its open pool.

@@ -36,6 +36,7 @@ use super::{
 use crate::{
     domain::{ids::ProjectName, time::Timestamp},
     engine::Pools,
+    port::Checkup,
     telemetry::Metrics,
 };
 
@@ -59,6 +60,7 @@ pub struct Parts {
     /// When the process started.
     pub started: Timestamp,
     pub reflection: bool,
+    pub checkup: Arc<dyn Checkup>,
 }
 
 /// Serves on as many listeners as wished. Cheap to clone.
@@ -72,14 +74,21 @@ pub struct Server {
 
 impl Server {
     pub fn new(parts: Parts) -> Result<Self, InvalidAccess> {
-        let Parts { pools, access, rules, metrics, version, started, reflection } = parts;
+        let Parts { pools, access, rules, metrics, version, started, reflection, checkup } = parts;
         metrics.expect_lease_requests(pools.projects(), &status::all_labels());
         let gate = Gate::new(access)?;
         let observe = Observe::new(metrics.clone());
         let gallery = Gallery::new(STREAMS_MAX);
-        let pools_of_desk = pools.clone();
-        let desk = Desk { pools: pools_of_desk, gate, rules, metrics, version, started, gallery };
-        let desk = Arc::new(desk);
+        let desk = Arc::new(Desk {
+            pools: pools.clone(),
+            gate,
+            rules,
+            metrics,
+            version,
+            started,
+            gallery,
+            checkup,
+        });
         let (reporter, health) = tonic_health::server::health_reporter();
         let token_pool = TokenPoolServiceServer::new(TokenPool(desk.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX);

@@ -12,7 +12,7 @@ use crate::{
     engine::Pools,
     http::{self, Allow, Probes, ReceiverParts, Receiving},
     jobs::{self, Schedule},
-    port::Clock,
+    port::{Checkup, Clock},
     task::{Roster, Task},
     telemetry::Metrics,
 };
@@ -24,6 +24,7 @@ pub(super) struct Edges<'a> {
     pub metrics: &'a Arc<Metrics>,
     pub clock: &'a Arc<dyn Clock>,
     pub entropy: fn() -> Box<dyn Entropy>,
+    pub checkup: &'a Arc<dyn Checkup>,
 }
 
 impl Edges<'_> {
@@ -117,6 +118,7 @@ impl Edges<'_> {
             version: super::VERSION.to_owned(),
             started: self.clock.now(),
             reflection: self.settings.grpc.reflection,
+            checkup: self.checkup.clone(),
         })
     }
 

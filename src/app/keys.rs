@@ -26,6 +26,7 @@ struct State {
     /// Keys that were in use earlier, the latest first.
     retired: Vec<Secret>,
     envelopes: Arc<Keyring>,
+    links: Arc<Keyring>,
     form: Arc<Form>,
 }
 
@@ -53,6 +54,12 @@ impl ProjectKeys {
     pub(super) fn envelopes(self: &Arc<Self>) -> Current<Keyring> {
         let keys = self.clone();
         Arc::new(move || keys.read_state(|state| state.envelopes.clone()))
+    }
+
+    /// What links are sealed with.
+    pub(super) fn links(self: &Arc<Self>) -> Current<Keyring> {
+        let keys = self.clone();
+        Arc::new(move || keys.read_state(|state| state.links.clone()))
     }
 
     /// How links are written.
@@ -106,10 +113,11 @@ impl State {
         let liveform = &settings.liveform;
         let sealing = secret_key.as_ref().unwrap_or(api_key);
         let links = Keyring::new(liveform.cipher, sealing, earlier());
-        let form = Form::new(&liveform.base_url, &settings.pid, liveform.mode, links)
+        let form = Form::new(&liveform.base_url, &settings.pid, liveform.mode, links.clone())
             .marked_by(liveform.correlation_field.parameter())
             .until_deadline(liveform.start_valid_until);
-        Self { envelopes: Arc::new(envelopes), form: Arc::new(form), texts, retired }
+        let (envelopes, links) = (Arc::new(envelopes), Arc::new(links));
+        Self { envelopes, links, form: Arc::new(form), texts, retired }
     }
 }
 

@@ -103,6 +103,7 @@ fn engine(project: &config::Project, ledger: &config::Ledger) -> engine::Setting
         free_space_min: ledger.free_space_min_bytes,
         retention: ledger.retention,
         history_max_lines: ledger.history_max_lines,
+        trials_only: false,
     }
 }
 

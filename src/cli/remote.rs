@@ -59,6 +59,15 @@ impl RemoteArgs {
             (None, Some(address)) => address,
             (None, None) => DEFAULT_ADDRESS,
         };
+        self.connect_to(address, environment).await
+    }
+
+    /// The same, to a daemon that is known to be there.
+    pub(super) async fn connect_to(
+        &self,
+        address: &str,
+        environment: &Environment,
+    ) -> Result<Remote, Failure> {
         let bearer = self.bearer(environment)?;
         let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let endpoint = endpoint(address)?.connect_timeout(timeout.min(CONNECT_WITHIN));
@@ -70,6 +79,16 @@ impl RemoteArgs {
         })?;
         let project = self.project.clone();
         Ok(Remote { channel, bearer, project, timeout, given: self.timeout.is_some() })
+    }
+
+    /// Whether it was said which daemon is meant.
+    pub(super) fn names_an_address(&self, environment: &Environment) -> Result<bool, Failure> {
+        Ok(self.address.is_some() || variable(environment, ADDRESS)?.is_some())
+    }
+
+    /// Empty: the only one there is.
+    pub(super) fn project(&self) -> &str {
+        &self.project
     }
 
     fn bearer(&self, environment: &Environment) -> Result<Option<MetadataValue<Ascii>>, Failure> {

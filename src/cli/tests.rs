@@ -187,6 +187,7 @@ async fn no_output_but_that_of_lease_and_replace_carries_a_url_or_a_token() {
         "pause refill purge",
         "resume",
         "audit",
+        "preflight",
     ] {
         for output in ["table", "json"] {
             let ran = run_at(&daemon.address, &format!("{command} --output {output}")).await;

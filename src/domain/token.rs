@@ -154,6 +154,8 @@ pub enum DoomCause {
     /// It is missing in ARGOS's list, and nobody was given it.
     Vanished,
     LeaseClosed,
+    /// It was only registered to see that it can be.
+    Discarded,
 }
 
 /// Why a lease closed, for the pool.

@@ -47,7 +47,8 @@ impl Engine {
             return;
         }
         let batch = self.supplier.health().batch_limit;
-        for effect in self.pool.outstanding(now, &self.under_way, batch) {
+        let only = self.trials.as_ref();
+        for effect in self.pool.outstanding_of(only, now, &self.under_way, batch) {
             let purpose = match effect {
                 Effect::Register { .. } => Purpose::Refill,
                 Effect::Delete { .. } | Effect::DeleteForeign { .. } => Purpose::Purge,

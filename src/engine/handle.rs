@@ -17,6 +17,7 @@ use crate::{
         fault::Reason,
         ids::{Owner, ProjectName, Sequence, TokenId},
         invariant::Breach,
+        order::Order,
         pause::Activity,
         pool::{
             Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Replacement, Reply,
@@ -24,7 +25,7 @@ use crate::{
         },
         seal::{RequestKey, Seal},
         submission::Report,
-        token::{ClosedLease, Ending, Lease, Request, Token},
+        token::{ClosedLease, Ending, Lease, Request, Stage, Token},
     },
     port::{LedgerError, Reader},
 };
@@ -119,7 +120,7 @@ impl Handle {
         match self.call(Command::Release { sequence, owner, request }, None).await? {
             Reply::Closed(line) => Ok(LeaseView::Closed(line)),
             Reply::Past(sequence) => self.past(sequence).await,
-            Reply::Done | Reply::Leases(_) | Reply::Fact(_) => Err(bug()),
+            Reply::Done | Reply::Leases(_) | Reply::Fact(_) | Reply::Minted(_) => Err(bug()),
         }
     }
 
@@ -135,7 +136,7 @@ impl Handle {
         match self.word(command).await {
             Ok(Reply::Closed(line)) => Ok(LeaseView::Closed(line)),
             Ok(Reply::Past(sequence)) => self.past(sequence).await,
-            Ok(Reply::Done | Reply::Leases(_) | Reply::Fact(_)) => Err(bug()),
+            Ok(Reply::Done | Reply::Leases(_) | Reply::Fact(_) | Reply::Minted(_)) => Err(bug()),
             Err(rejection) if rejection.reason == Reason::LeaseNotFound => {
                 let line = self.closed_for(sequence, owner.as_ref()).await?;
                 let line = line.ok_or(rejection)?;
@@ -173,7 +174,9 @@ impl Handle {
         let command = Command::Replace { sequence, owner: owner.clone(), request, replacement };
         let granted = match self.call(command, until).await {
             Ok(Reply::Leases(mut granted)) => granted.pop().ok_or_else(bug)?,
-            Ok(Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_)) => {
+            Ok(
+                Reply::Done | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_) | Reply::Minted(_),
+            ) => {
                 return Err(bug());
             }
             Err(rejection) if rejection.reason == Reason::LeaseNotFound => {
@@ -288,7 +291,11 @@ impl Handle {
         self.note(Note::Report { report, answer }).await?;
         match wait.await.map_err(|_| Rejection::lost())?? {
             Reply::Fact(heard) => Ok(heard),
-            Reply::Done | Reply::Leases(_) | Reply::Closed(_) | Reply::Past(_) => Err(bug()),
+            Reply::Done
+            | Reply::Leases(_)
+            | Reply::Closed(_)
+            | Reply::Past(_)
+            | Reply::Minted(_) => Err(bug()),
         }
     }
 
@@ -303,6 +310,42 @@ impl Handle {
 
     pub async fn resume(&self, activities: Vec<Activity>) -> Result<(), Rejection> {
         self.order(Command::Resume { activities }).await
+    }
+
+    /// Orders one token beyond the plan, to see how it fares, and says which it is.
+    pub async fn begin_trial(&self) -> Result<Sequence, Rejection> {
+        let (answer, wait) = oneshot::channel();
+        self.note(Note::BeginTrial { answer }).await?;
+        match wait.await.map_err(|_| Rejection::lost())?? {
+            Reply::Minted(sequence) => Ok(sequence),
+            Reply::Done | Reply::Leases(_) | Reply::Closed(_) | Reply::Past(_) | Reply::Fact(_) => {
+                Err(bug())
+            }
+        }
+    }
+
+    /// One token, and the order that it waits for.
+    pub async fn token(
+        &self,
+        sequence: Sequence,
+    ) -> Result<Option<(Token, Option<Order>)>, Rejection> {
+        self.inspect(move |engine| {
+            let token = engine.pool.token(sequence)?.clone();
+            let order = match token.stage {
+                Stage::Minted { order } => engine.pool.order(order).cloned(),
+                Stage::Ready { .. } | Stage::Leased(_) | Stage::Doomed(_) => None,
+            };
+            Some((token, order))
+        })
+        .await
+    }
+
+    /// Takes the token of a trial out of use if it is Ready, or forgets it if nobody can have heard of
+    /// it. What became of it otherwise stands.
+    pub async fn end_trial(&self, sequence: Sequence) -> Result<(), Rejection> {
+        let (answer, wait) = oneshot::channel();
+        self.note(Note::EndTrial { sequence, answer }).await?;
+        wait.await.map_err(|_| Rejection::lost())?.map(|_| ())
     }
 
     /// Looks at the stock at once, and orders `extra` tokens beyond the target.

@@ -126,6 +126,15 @@ pub(super) enum Note {
         command: Command,
         answer: Answer,
     },
+    /// Orders one token, to see how it fares.
+    BeginTrial {
+        answer: Answer,
+    },
+    /// The token of a trial is not wanted any more.
+    EndTrial {
+        sequence: Sequence,
+        answer: Answer,
+    },
     /// Looks at the committed state from inside, between two commits.
     Inspect(Inspection),
     Bell(Bell),

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Engine, Handle, Herald, Parts, Rejection, Vitals, commit, mailbox::Note, waiting::Waiting,
+    Engine, Handle, Herald, Parts, Rejection, Vitals, commit, mailbox::Note, orders,
+    waiting::Waiting,
 };
 use crate::{
     domain::{
@@ -47,6 +48,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
     }
     fold(&mut pool, &Command::Breached { breaches }, now);
     let usage = ledger.reader().usage();
+    let trials = settings.trials_only.then(|| orders::left_over(&pool));
 
     let (calls_in, calls, notes_in, notes) = Engine::lanes();
     let vitals = Arc::new(Vitals::default());
@@ -82,6 +84,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         report: notes_in,
         waiting: Waiting::default(),
         under_way: UnderWay::default(),
+        trials,
         holds: super::Holds::default(),
         demand: Demand::default(),
         chores: super::Chores::new(now),
@@ -192,7 +195,10 @@ impl Engine {
             Note::Asked { submission, .. } => {
                 self.under_way.asking.remove(&submission);
             }
-            Note::Report { answer, .. } | Note::Order { answer, .. } => {
+            Note::Report { answer, .. }
+            | Note::Order { answer, .. }
+            | Note::BeginTrial { answer }
+            | Note::EndTrial { answer, .. } => {
                 let _ = answer.send(Err(Rejection::unavailable()));
             }
             // Dropped: whoever asks learns that there is no answer.

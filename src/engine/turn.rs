@@ -16,7 +16,6 @@ use crate::{
         pause::Activity,
         pool::{Command, Event, ListingWanted, Refusal, Reply},
         refill::{Hindrance, Rest},
-        seal::Salt,
         time::Timestamp,
         token::{ClosedLease, Stage},
     },
@@ -84,9 +83,7 @@ impl Engine {
             let _ = self.decide(&Command::KeyReplaced, now, &mut turn);
         }
         self.tell_condition(condition);
-        if self.pool.sweep_due(now) {
-            let _ = self.decide(&Command::Sweep, now, &mut turn);
-        }
+        self.sweep(now, &mut turn);
         self.serve_waiting(now, &mut turn).await;
         for call in calls.drain(..) {
             self.take_call(call, now, &mut turn).await;
@@ -214,6 +211,16 @@ impl Engine {
             }
             Note::Order { command, answer } => {
                 let result = self.decide(&command, now, turn);
+                turn.hold(answer, result.map_err(rejection));
+                return;
+            }
+            Note::BeginTrial { answer } => {
+                let result = self.begin_trial(now, turn);
+                turn.hold(answer, result.map_err(rejection));
+                return;
+            }
+            Note::EndTrial { sequence, answer } => {
+                let result = self.end_trial(sequence, now, turn);
                 turn.hold(answer, result.map_err(rejection));
                 return;
             }
@@ -413,33 +420,6 @@ impl Engine {
         self.pool.next_deadline(now).map_or(second, |at| at.since(now)).max(second)
     }
 
-    /// What the shell knows against ordering more.
-    pub(super) fn hindrance(&self) -> Option<Hindrance> {
-        if self.stopping {
-            Some(Hindrance::Stopping)
-        } else if self.usage.free_bytes < self.settings.free_space_min {
-            Some(Hindrance::DiskSpace)
-        } else {
-            None
-        }
-    }
-
-    /// Writes down new orders, so that they are durable before any call leaves (B2), and withdraws
-    /// those that do not fit any more (C1).
-    fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
-        let orders = self.pool.misfits(&self.under_way);
-        if !orders.is_empty() {
-            let _ = self.decide(&Command::Withdraw { orders }, now, turn);
-        }
-        let limit = self.supplier.health().batch_limit;
-        let plan = self.pool.plan(now, self.hindrance(), limit);
-        for _ in 0..plan.orders {
-            let mut salts = vec![Salt::default(); plan.batch as usize];
-            salts.iter_mut().for_each(|salt| self.entropy.fill(salt));
-            let _ = self.decide(&Command::Mint { salts }, now, turn);
-        }
-    }
-
     /// Whether leasing would be refused whatever the stock.
     pub(super) fn handing_out_stopped(&self) -> Option<Reason> {
         if self.pool.halted() {
@@ -463,7 +443,8 @@ fn rejection(refusal: Refusal) -> Rejection {
         | Refusal::LeaseStarted
         | Refusal::NoDraft
         | Refusal::LinkTooLong
-        | Refusal::NotOpen => rejection,
+        | Refusal::NotOpen
+        | Refusal::NoOrder(_) => rejection,
     }
 }
 

@@ -329,6 +329,7 @@ impl ProjectMetrics {
             | Event::SurveyBegan { .. }
             | Event::Surveyed { .. }
             | Event::Aged { .. }
+            | Event::Discarded { .. }
             | Event::DeletionFailed { .. }
             | Event::Paused { .. }
             | Event::Resumed { .. }

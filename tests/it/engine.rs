@@ -8,6 +8,7 @@ mod repeated;
 mod stop;
 mod time;
 mod told;
+mod trials;
 mod waiting;
 mod watch;
 

@@ -14,6 +14,7 @@ mod pauses;
 mod purge;
 mod reconcile;
 mod records;
+mod trials;
 
 use std::{sync::Arc, time::Duration};
 

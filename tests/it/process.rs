@@ -19,6 +19,7 @@ mod listings;
 mod load;
 mod outage;
 mod params;
+mod preflight;
 mod projects;
 mod refused;
 mod shell;

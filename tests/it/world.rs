@@ -416,6 +416,7 @@ pub fn settings() -> Settings {
         free_space_min: 0,
         retention: Duration::from_secs(259_200),
         history_max_lines: 1_000_000,
+        trials_only: false,
     }
 }
 

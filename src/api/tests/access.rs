@@ -3,8 +3,8 @@ use crate::{
     api::{
         proto::{
             AuditRequest, GetLeaseRequest, GetStatusRequest, LeaseFilter, ListLeasesRequest,
-            ListTokensRequest, PauseRequest, RefillRequest, ReleaseLeaseRequest, ResumeRequest,
-            get_lease_request::Key,
+            ListTokensRequest, PauseRequest, PreflightRequest, RefillRequest, ReleaseLeaseRequest,
+            ResumeRequest, get_lease_request::Key,
         },
         stand::{STOCK, Stand},
     },
@@ -139,6 +139,7 @@ async fn every_order_of_an_admin_needs_the_role() {
     assert_eq!(refusal(admin.pause(by("web", PauseRequest::default())).await), denied());
     assert_eq!(refusal(admin.resume(by("web", ResumeRequest::default())).await), denied());
     assert_eq!(refusal(admin.audit(by("web", AuditRequest::default())).await), denied());
+    assert_eq!(refusal(admin.preflight(by("web", PreflightRequest::default())).await), denied());
     stand.until("default", |status| status.pauses.is_empty() && status.leasable == STOCK).await;
 }
 

@@ -3,7 +3,8 @@ use crate::{
     api::{
         proto::{
             Activity, ArgosCondition, AuditRequest, GetStatusRequest, ListTokensRequest,
-            PauseRequest, ReconcileRequest, RefillRequest, ResumeRequest, TokenStage,
+            PauseRequest, PreflightRequest, PreflightResult, ReconcileRequest, RefillRequest,
+            ResumeRequest, TokenStage,
         },
         stand::{STOCK, Stand, eventually},
     },
@@ -193,4 +194,17 @@ async fn what_deletes_at_argos_must_be_meant() {
         let refused = refusal(admin.reconcile(request).await);
         assert_eq!(refused, (Code::FailedPrecondition, "NOT_LISTED".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_preflight_tells_what_was_found_about_the_project_that_was_named() {
+    let stand = Stand::ready_with(&["default", "other"]).await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let named = PreflightRequest { project: "other".to_owned() };
+    let told = admin.preflight(named).await.unwrap().into_inner();
+    let [check] = &told.checks[..] else { panic!("{told:?}") };
+    assert_eq!((check.name.as_str(), check.summary.as_str()), ("clock", "other is well"));
+    assert_eq!((check.result(), check.advice.as_str()), (PreflightResult::Passed, ""));
+    let unnamed = admin.preflight(PreflightRequest::default()).await;
+    assert_eq!(refusal(unnamed), (Code::NotFound, "PROJECT_NOT_FOUND".to_owned()));
 }

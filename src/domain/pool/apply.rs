@@ -81,7 +81,9 @@ impl Pool {
                     self.changes.tokens.insert(*sequence);
                 }
             }
-            Event::Aged { sequence, doom } => self.advance(*sequence, Stage::Doomed(*doom)),
+            Event::Aged { sequence, doom } | Event::Discarded { sequence, doom } => {
+                self.advance(*sequence, Stage::Doomed(*doom));
+            }
             Event::Vanished { sequence, doom } => {
                 self.advance(*sequence, Stage::Doomed(*doom));
                 self.listing.settled(*sequence);

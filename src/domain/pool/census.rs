@@ -221,6 +221,16 @@ impl Pool {
     /// What to order at this moment. `hindrance` is what the shell knows and the pool does not, and
     /// `batch_limit` how many ids one call may carry as far as ARGOS has taught us.
     pub fn plan(&self, now: Timestamp, hindrance: Option<Hindrance>, batch_limit: u32) -> Plan {
+        refill::plan(&self.policy.refill, &self.view(now, hindrance, batch_limit))
+    }
+
+    /// What a plan is made from.
+    pub(super) fn view(
+        &self,
+        now: Timestamp,
+        hindrance: Option<Hindrance>,
+        batch_limit: u32,
+    ) -> View {
         let census = self.census();
         let (orders_open, orders_doubtful) = self.open_orders();
         let own = if self.halted() {
@@ -234,7 +244,7 @@ impl Pool {
         } else {
             None
         };
-        let view = View {
+        View {
             ready: census.leasable(),
             on_their_way: census.minted,
             held: census.held(),
@@ -248,8 +258,7 @@ impl Pool {
             probing: self.cap_reached.is_some(),
             batch_limit,
             hindrance: hindrance.or(own),
-        };
-        refill::plan(&self.policy.refill, &view)
+        }
     }
 }
 
@@ -257,6 +266,6 @@ impl Pool {
 fn in_doubt(doom: &Doom) -> bool {
     match doom.cause {
         DoomCause::Cancelled | DoomCause::Vanished => true,
-        DoomCause::Aged | DoomCause::LeaseClosed => doom.attempts > 0,
+        DoomCause::Aged | DoomCause::LeaseClosed | DoomCause::Discarded => doom.attempts > 0,
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{
     order::Attempt,
     paging::Cursor,
     pause::Activity,
+    refill::{Hindrance, Rest},
     seal::Salt,
     submission::Fact,
     token::{ClosedLease, Grant, Lease, Request},
@@ -60,6 +61,20 @@ pub enum Command {
     /// Draws and writes down one order; a salt for each of its tokens.
     Mint {
         salts: Vec<Salt>,
+    },
+    /// Draws and writes down one order of one token, to see how it fares. `hindrance` is what the shell
+    /// knows against ordering.
+    Trial {
+        salt: Salt,
+        hindrance: Option<Hindrance>,
+    },
+    /// Makes the tokens of one order Ready if no late copy can arrive; a sweep does it for every order.
+    Ripen {
+        order: OrderId,
+    },
+    /// A token that is still Ready is not wanted any more.
+    Discard {
+        sequence: Sequence,
     },
     /// An attempt to register an order came to its end.
     Attempted {
@@ -196,6 +211,8 @@ pub enum Reply {
     /// Closed earlier; the line must be read from history.
     Past(Sequence),
     Fact(Heard),
+    /// The token that was ordered.
+    Minted(Sequence),
 }
 
 /// What became of a fact.
@@ -248,6 +265,8 @@ pub enum Refusal {
     /// Not among the live ones: closed, another's, or never there.
     #[error("no such open lease")]
     NotOpen,
+    #[error("no token is ordered: {}", .0.as_str())]
+    NoOrder(Rest),
 }
 
 impl Refusal {
@@ -260,6 +279,18 @@ impl Refusal {
             Self::LeaseStarted => Reason::LeaseStarted,
             Self::NoDraft | Self::LinkTooLong => Reason::InvalidRequest,
             Self::NotOpen => Reason::LeaseNotFound,
+            Self::NoOrder(Rest::AtCap) => Reason::CapReached,
+            Self::NoOrder(Rest::Hindered(hindrance)) => match hindrance {
+                Hindrance::Paused => Reason::Paused,
+                Hindrance::Halted => Reason::Halted,
+                Hindrance::DiskSpace => Reason::LedgerUnavailable,
+                Hindrance::NotCounted => Reason::Starting,
+                Hindrance::CapReached => Reason::CapReached,
+                Hindrance::Stopping => Reason::Draining,
+            },
+            Self::NoOrder(Rest::Enough | Rest::LessThanABatch | Rest::CallsInFlight) => {
+                Reason::Internal
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod facts;
 mod leases;
 mod orders;
 mod revocations;
+mod trial;
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,6 +66,9 @@ impl Pool {
                 Ok(self.fact(*sequence, fact, line.as_deref(), now))
             }
             Command::Mint { salts } => Ok(Verdict::done(vec![self.mint(salts, now)])),
+            Command::Trial { salt, hindrance } => self.trial(*salt, *hindrance, now),
+            Command::Ripen { order } => Ok(Verdict::done(self.ripen(*order, now))),
+            Command::Discard { sequence } => Ok(Verdict::done(self.discard(*sequence, now))),
             Command::Attempted { order, attempt } => {
                 Ok(Verdict::done(self.attempted(*order, *attempt, now)))
             }

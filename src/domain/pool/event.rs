@@ -105,6 +105,11 @@ pub enum Event {
         sequence: Sequence,
         doom: Doom,
     },
+    /// A Ready token is not wanted any more.
+    Discarded {
+        sequence: Sequence,
+        doom: Doom,
+    },
     DeletionFailed {
         sequences: Vec<Sequence>,
         at: Timestamp,

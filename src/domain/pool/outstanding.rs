@@ -113,9 +113,24 @@ impl Pool {
     /// Calls to make at this moment, the most urgent first. `batch` is how many ids one call may
     /// carry.
     pub fn outstanding(&self, now: Timestamp, under_way: &UnderWay, batch: u32) -> Vec<Effect> {
+        self.outstanding_of(None, now, under_way, batch)
+    }
+
+    /// The same; where `only` names tokens, nothing is registered or deleted but these, and nothing is
+    /// looked up but what tells of key and room. An order is named by its first token.
+    pub fn outstanding_of(
+        &self,
+        only: Option<&BTreeSet<Sequence>>,
+        now: Timestamp,
+        under_way: &UnderWay,
+        batch: u32,
+    ) -> Vec<Effect> {
+        let wanted = |sequence: Sequence| only.is_none_or(|only| only.contains(&sequence));
         let mut effects = Vec::new();
         // Neither changes anything over there, so they wait for nothing else.
-        self.inquiries(now, under_way, &mut effects);
+        if only.is_none() {
+            self.inquiries(now, under_way, &mut effects);
+        }
         if let KeyCheck::Open { missing } = self.key_check
             && !under_way.finding
             && let Some(sequence) = self.key_witness(missing)
@@ -139,14 +154,15 @@ impl Pool {
             return effects;
         }
         if self.may(Activity::Refill) && !self.at_cap(now) {
-            self.registrations(now, under_way, &mut effects);
+            self.registrations(wanted, now, under_way, &mut effects);
         }
         if self.key_check != KeyCheck::Failed && !self.paused(Activity::Purge) {
             let tokens = self.unwanted(batch.min(TOKENS_PER_CALL_MAX));
-            if !tokens.is_empty() && !under_way.deleting_foreign {
+            if !tokens.is_empty() && !under_way.deleting_foreign && only.is_none() {
                 effects.push(Effect::DeleteForeign { tokens });
             }
-            self.deletions(now, under_way, batch.min(TOKENS_PER_CALL_MAX), &mut effects);
+            let batch = batch.min(TOKENS_PER_CALL_MAX);
+            self.deletions(wanted, now, under_way, batch, &mut effects);
         }
         effects
     }
@@ -228,7 +244,13 @@ impl Pool {
             .min()
     }
 
-    fn registrations(&self, now: Timestamp, under_way: &UnderWay, effects: &mut Vec<Effect>) {
+    fn registrations(
+        &self,
+        wanted: impl Fn(Sequence) -> bool,
+        now: Timestamp,
+        under_way: &UnderWay,
+        effects: &mut Vec<Effect>,
+    ) {
         // After "full" one order at a time feels its way.
         let calls =
             if self.cap_reached.is_some() { 1 } else { self.policy.refill.calls_in_flight() };
@@ -251,6 +273,7 @@ impl Pool {
             if now < *not_before
                 || under_way.orders.contains(&order.id)
                 || misfits.contains(&order.id)
+                || !wanted(order.id.0)
             {
                 continue;
             }
@@ -286,6 +309,7 @@ impl Pool {
 
     fn deletions(
         &self,
+        wanted: impl Fn(Sequence) -> bool,
         now: Timestamp,
         under_way: &UnderWay,
         batch: u32,
@@ -307,7 +331,7 @@ impl Pool {
             if calls == 0 {
                 return;
             }
-            if under_way.deletions.contains(sequence) {
+            if under_way.deletions.contains(sequence) || !wanted(*sequence) {
                 continue;
             }
             let Some(token) = self.tokens.get(sequence) else { continue };

@@ -70,10 +70,15 @@ fn a_lease_of_a_ledger_that_kept_no_envelopes_reads_as_one_without() {
 fn the_numbers_of_the_format_are_these() {
     let ending = |ending| LineRecord::from(&ClosedLease { ending, ..line() }).ending;
     assert_eq!(Ending::ALL.map(ending), [1, 2, 3, 4, 5, 6]);
-    let causes =
-        [DoomCause::Cancelled, DoomCause::Aged, DoomCause::LeaseClosed, DoomCause::Vanished];
+    let causes = [
+        DoomCause::Cancelled,
+        DoomCause::Aged,
+        DoomCause::LeaseClosed,
+        DoomCause::Vanished,
+        DoomCause::Discarded,
+    ];
     let cause = |cause| DoomRecord::from(&Doom::new(cause, at(7), at(8))).cause;
-    assert_eq!(causes.map(cause), [1, 2, 3, 4]);
+    assert_eq!(causes.map(cause), [1, 2, 3, 4, 5]);
     assert_eq!(Decision::ALL.map(|decision| Said::only(decision).bits()), [1, 2, 4]);
     assert_eq!(Activity::ALL.map(activity_number), [1, 2, 3]);
 }
@@ -225,8 +230,13 @@ fn any_stage() -> impl Strategy<Value = Stage> {
             holder: rest.2,
         },
     );
-    let causes =
-        [DoomCause::Cancelled, DoomCause::Aged, DoomCause::Vanished, DoomCause::LeaseClosed];
+    let causes = [
+        DoomCause::Cancelled,
+        DoomCause::Aged,
+        DoomCause::Vanished,
+        DoomCause::LeaseClosed,
+        DoomCause::Discarded,
+    ];
     let causes = proptest::sample::select(causes.to_vec());
     let doom = (causes, any_time(), any_time(), any::<u32>(), any::<bool>()).prop_map(
         |(cause, since, not_before, attempts, urgent)| Doom {

@@ -20,6 +20,10 @@ use world::World;
 pub enum Step {
     /// Orders are planned and written down.
     Order,
+    /// One token is ordered, to see how it fares.
+    Trial,
+    /// A token that may be Ready is not wanted any more.
+    Discard(u8),
     /// One of the calls that the state asks for leaves.
     Call(u8),
     /// One of the calls that are out ends.
@@ -111,6 +115,8 @@ fn step() -> impl Strategy<Value = Step> {
     let activity = prop::sample::select(Activity::ALL.to_vec());
     prop_oneof![
         8 => Just(Step::Order),
+        1 => Just(Step::Trial),
+        1 => any::<u8>().prop_map(Step::Discard),
         12 => any::<u8>().prop_map(Step::Call),
         12 => (any::<u8>(), answer()).prop_map(|(which, answer)| Step::Answer(which, answer)),
         2 => any::<u8>().prop_map(Step::LateCopy),

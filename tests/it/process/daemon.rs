@@ -158,11 +158,17 @@ impl Home {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Starts a process that nothing is known about yet.
-    pub fn start(&self) -> Daemon {
+    /// The configuration file, written anew.
+    pub fn config(&self) -> PathBuf {
         let settings = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n"));
         let config = self.path("argospool.toml");
         fs::write(&config, settings.collect::<String>()).unwrap();
+        config
+    }
+
+    /// Starts a process that nothing is known about yet.
+    pub fn start(&self) -> Daemon {
+        let config = self.config();
         // A process that was killed leaves its addresses behind.
         let _ = fs::remove_file(self.data.join("addresses.json"));
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("log")).unwrap();

@@ -45,6 +45,9 @@ impl Pool {
             | Command::Answered { .. }
             | Command::Surveyed { .. }
             | Command::Mint { .. }
+            | Command::Trial { .. }
+            | Command::Ripen { .. }
+            | Command::Discard { .. }
             | Command::Attempted { .. }
             | Command::Withdraw { .. }
             | Command::Deleted { .. }

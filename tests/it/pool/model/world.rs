@@ -6,7 +6,7 @@ use std::{
 };
 
 use argospool::domain::{
-    ids::{Sequence, TokenId, TokenPrefix},
+    ids::{OrderId, Sequence, TokenId, TokenPrefix},
     order::Attempt,
     paging::Cursor,
     pause::Activity,
@@ -96,6 +96,19 @@ impl World {
     pub fn take(&mut self, step: &Step) {
         match step {
             Step::Order => self.order(),
+            Step::Trial => {
+                let salt = self.desk.salt();
+                // Refused where nothing may be ordered.
+                let _ = self.desk.tell(&Command::Trial { salt, hindrance: None });
+            }
+            Step::Discard(which) => {
+                let all: Vec<_> =
+                    self.desk.pool.tokens_from(Sequence::ZERO).map(|it| it.sequence).collect();
+                if let Some(sequence) = all.get(usize::from(*which) % all.len().max(1)) {
+                    self.tell(&Command::Ripen { order: OrderId(*sequence) });
+                    self.tell(&Command::Discard { sequence: *sequence });
+                }
+            }
             Step::Call(which) => self.call(usize::from(*which)),
             Step::Answer(which, answer) => self.answer(usize::from(*which), *answer),
             Step::LateCopy(which) => self.late_copy(usize::from(*which)),
