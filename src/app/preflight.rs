@@ -30,7 +30,7 @@ use super::keys::ProjectKeys;
 use crate::{
     argos::{Argos, ManagementSettings},
     config,
-    domain::{entropy::Entropy, ids::ProjectName},
+    domain::{entropy::Entropy, ids::ProjectName, pool::KeyCheck},
     engine::{Bell, Handle, Status},
     port::{CheckResult, Checkup, Clock, Finding, Outcome, Pending, Purpose, Supplier as _},
 };
@@ -99,14 +99,18 @@ impl Examiner {
         if answers {
             self.engine_has_counted().await;
         }
+        // The trial is found under whatever key it was registered with, and proves nothing of the pid.
+        let proven = self.key_check().await == Some(KeyCheck::Passed);
         let trial = self.trial(answers).await;
         let status = self.handle.status().await.ok();
+        let key_check = status.as_ref().map(|status| status.key_check);
+        let key_check = key_check.filter(|check| proven || *check != KeyCheck::Passed);
 
         let mut findings = Vec::new();
         findings.extend(reach::key_and_address(
             counted.as_ref(),
             self.argos.health().condition,
-            status.as_ref().map(|status| status.key_check),
+            key_check,
             told.addresses.as_deref(),
         ));
         findings.push(reach::clock(self.argos.last_time()));
@@ -125,6 +129,10 @@ impl Examiner {
         findings.extend(settings::management(&told));
         findings.extend(by_hand::findings(&self.settings));
         findings
+    }
+
+    async fn key_check(&self) -> Option<KeyCheck> {
+        self.handle.status().await.ok().map(|status| status.key_check)
     }
 
     /// Makes a call when its share of the calls allows; `None` when it does not in time.

@@ -26,7 +26,7 @@ pub(super) fn webhook(url: Option<&Secret>, secret: Option<&Secret>) -> Finding 
     let Some(url) = url else {
         let advice =
             format!("see that {integration} has https://<your host>{PATH}<the configured secret>");
-        return not_checkable(WEBHOOK, UNTOLD, advice);
+        return not_checkable(WEBHOOK, "ARGOS tells of no address", advice);
     };
     let Some(Address { https, host, path }) = Address::read(url.expose()) else {
         let advice = format!("correct it under {integration}");

@@ -158,6 +158,7 @@ async fn without_a_daemon_all_is_well_and_nothing_but_the_trial_is_ordered() {
     for round in 1..3 {
         let run = Run::of(&home).await;
         run.passed_but(&["webhook_url"]);
+        assert_eq!(run.told("api_key"), "accepted → ", "an empty ledger proves nothing of the pid");
         let counters = seen(&simulator);
         assert_eq!((counters.post_tokens, counters.delete_tokens), (round, round));
         assert_eq!(counters.pool_size, 0);
