@@ -2,7 +2,7 @@
 //! a machine can see it, and told to a person where it cannot.
 //!
 //! It asks ARGOS with the key and from the address that count, those of the daemon; without a daemon
-//! [`offline`] does the same over the same ledger. It changes nothing but one token, which takes the way
+//! [`mod@offline`] does the same over the same ledger. It changes nothing but one token, which takes the way
 //! of every token through the ledger (B2), so that it leaves nothing behind that nobody knows, whenever
 //! it is cut off. Every wait is bounded, and what is not known by then is told as not known.
 //!
