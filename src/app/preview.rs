@@ -16,10 +16,10 @@ use crate::{
     api::{Links, proto::LiveformParams},
     config::{Liveform, SecretSource, Settings},
     domain::{
-        envelope::{Cipher, Keyring, OpenedBy},
+        envelope::{Keyring, OpenedBy},
         ids::TokenId,
         limits::{MARK_BYTES, SEALED_SYMBOLS},
-        liveform::{Mode, Occasion, envelope_of},
+        liveform::{Occasion, envelope_of, said_inside},
         secret::Secret,
     },
     port::Clock,
@@ -137,12 +137,7 @@ impl Preview {
             others.iter().filter(|(key, _)| matches!(key, Key::Previous(_))).collect();
         let keyring =
             Keyring::new(self.liveform.cipher, sealing, previous.iter().map(|(_, secret)| secret));
-        let read = |plain: &[u8]| {
-            let text = std::str::from_utf8(plain).ok()?;
-            serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
-            Some(text.to_owned())
-        };
-        let opened = keyring.open(&envelope_of(text)?, &[], read)?;
+        let opened = keyring.open(&envelope_of(text)?, &[], said_inside)?;
         let key = match opened.by {
             OpenedBy::Current => *in_use,
             OpenedBy::Previous(place) => previous.get(place)?.0,
@@ -157,19 +152,12 @@ impl Preview {
 
     /// As the configuration spells it.
     pub fn mode(&self) -> &'static str {
-        match self.liveform.mode {
-            Mode::Plain => "plain",
-            Mode::Mixed => "mixed",
-            Mode::Sealed => "sealed",
-        }
+        self.liveform.mode.as_str()
     }
 
     /// As the configuration spells it.
     pub fn cipher(&self) -> &'static str {
-        match self.liveform.cipher {
-            Cipher::Ecb => "ecb",
-            Cipher::Gcm(_) => "gcm",
-        }
+        self.liveform.cipher.as_str()
     }
 
     pub fn url_max_bytes(&self) -> usize {

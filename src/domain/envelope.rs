@@ -30,6 +30,14 @@ pub enum Cipher {
 }
 
 impl Cipher {
+    /// As the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ecb => "ecb",
+            Self::Gcm(_) => "gcm",
+        }
+    }
+
     /// A nonce for the next sealing. No randomness is spent where none is needed.
     pub fn nonce(self, entropy: &mut dyn Entropy) -> Nonce {
         let mut nonce = Nonce::default();

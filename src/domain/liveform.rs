@@ -52,6 +52,17 @@ pub enum Mode {
     Sealed,
 }
 
+impl Mode {
+    /// As the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Mixed => "mixed",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
 /// A field that breaks a rule. The value, which may be personal, is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -117,12 +128,7 @@ impl Form {
 
     /// The parameters inside an envelope that this form sealed, as JSON.
     pub fn open(&self, sealed: &str) -> Option<String> {
-        let read = |plain: &[u8]| {
-            let text = std::str::from_utf8(plain).ok()?;
-            serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
-            Some(text.to_owned())
-        };
-        self.keyring.open(sealed, &[], read).map(|opened| opened.content)
+        self.keyring.open(sealed, &[], said_inside).map(|opened| opened.content)
     }
 
     /// The most bytes of a URL that says this, with a token of this length. What of an envelope must
@@ -247,6 +253,14 @@ pub struct Length {
     pub url: usize,
     /// With what is kept beside it.
     pub kept: usize,
+}
+
+/// What an envelope around parameters holds, to the byte: a JSON object, or it was opened with the wrong
+/// key.
+pub fn said_inside(plain: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(plain).ok()?;
+    serde_json::from_str::<serde_json::Map<_, _>>(text).ok()?;
+    Some(text.to_owned())
 }
 
 /// The envelope in a link, in the value of its `encrypted`, or in what is the envelope itself, however

@@ -37,10 +37,7 @@ impl Examiner {
 }
 
 fn verdict(known: bool, back: bool, cipher: Cipher) -> Finding {
-    let name = match cipher {
-        Cipher::Ecb => "ecb",
-        Cipher::Gcm(_) => "gcm",
-    };
+    let name = cipher.as_str();
     match (known, back) {
         (true, true) => {
             passed(NAME, format!("known answers are met; links go there and back by {name}"))

@@ -60,9 +60,9 @@ fn written(plain: &[u8]) -> Option<String> {
 
 fn settings(cipher: Cipher) -> Vec<(&'static str, String)> {
     match cipher {
-        Cipher::Ecb => vec![("cipher", quoted("ecb"))],
+        Cipher::Ecb => vec![("cipher", quoted(cipher.as_str()))],
         Cipher::Gcm(Gcm { layout, nonce, encoding }) => vec![
-            ("cipher", quoted("gcm")),
+            ("cipher", quoted(cipher.as_str())),
             ("gcm_layout", quoted(layout.as_str())),
             ("gcm_nonce", nonce.bytes().to_string()),
             ("gcm_encoding", quoted(encoding.as_str())),

@@ -3,7 +3,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use super::*;
 use crate::{
     config::{self, Sources},
-    domain::envelope::{Gcm, Nonce},
+    domain::envelope::{Cipher, Gcm, Nonce},
 };
 
 const WITH_SECRET_KEY: (&str, &str) = ("liveform.secret_key_file", "secret");
