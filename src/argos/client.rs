@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use self::lessons::{impression, label, smaller};
@@ -22,7 +22,7 @@ use super::{
     judge::{self, Answer, Exchange},
     pace::{Allowance, Impression, Moment, Pace, PacePolicy, pause_of},
     transfer::{self, Arrived, Shown, Transfer},
-    transport::{self, BrokenOff, Call, Heard, Transport, UnusableOptions},
+    transport::{self, BrokenOff, Call, Heard, Http, Transport, UnusableOptions},
     wire::{
         self, Entry, Operation, Page,
         settings::{ManagementSettings, SETTINGS_QUERY},
@@ -103,7 +103,7 @@ pub trait Observer: Send + Sync {
 /// One project at ARGOS.
 pub struct Argos {
     project: ProjectName,
-    transport: Transport,
+    transport: Box<dyn Transport>,
     transfer: Transfer,
     clock: Arc<dyn Clock>,
     keys: Arc<dyn KeySource>,
@@ -135,7 +135,16 @@ impl Argos {
     /// Calls nobody yet. A rustls provider must be installed for the process.
     pub fn new(options: ArgosOptions, surroundings: Surroundings) -> Result<Self, UnusableOptions> {
         let timeouts = (options.connect_timeout, options.request_timeout);
-        let transport = Transport::new(&options.api_url, timeouts)?;
+        let transport = Http::new(&options.api_url, timeouts)?;
+        Self::over(Box::new(transport), options, surroundings)
+    }
+
+    /// By another way, which has the address and the time-outs for itself.
+    pub fn over(
+        transport: Box<dyn Transport>,
+        options: ArgosOptions,
+        surroundings: Surroundings,
+    ) -> Result<Self, UnusableOptions> {
         if !transport::can_send(&options.key) {
             return Err(UnusableOptions::Key);
         }
@@ -154,7 +163,7 @@ impl Argos {
             circuit_failures: options.circuit_failures,
             circuit_open: options.circuit_open,
         };
-        let at = Moment { now: clock.now(), wall: wall_time() };
+        let at = Moment { now: clock.now(), wall: clock.wall() };
         let state = Mutex::new(State {
             key: options.key,
             pace: Pace::new(policy, at),
@@ -289,7 +298,7 @@ impl Argos {
         let mut answered = self.transport.send(call, &key).await;
         let took = began.elapsed();
 
-        let wall = wall_time();
+        let wall = self.clock.wall();
         let date = answered.as_ref().ok().and_then(|answer| answer.date);
         if let Some(date) = date {
             self.clock.told(date);
@@ -365,7 +374,7 @@ impl Argos {
     }
 
     fn moment(&self) -> Moment {
-        Moment { now: self.clock.now(), wall: wall_time() }
+        Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
     /// Nothing that can panic runs under the lock, and no state of it is half a state.
@@ -460,11 +469,6 @@ impl fmt::Debug for Argos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Argos(…)")
     }
-}
-
-fn wall_time() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::ZERO.plus(since_epoch)
 }
 
 #[cfg(test)]

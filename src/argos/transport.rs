@@ -1,4 +1,4 @@
-//! Sends one call over HTTP, once.
+//! Sends one call, once: [`Transport`] says what that means, [`Http`] does it.
 //!
 //! **One call is one request.** A second copy of a registration that arrives after its token was used
 //! would re-arm it (B1), so nothing below this may repeat a request by itself. reqwest's own retries are
@@ -25,7 +25,10 @@ use super::{
     judge,
     wire::{self, Operation, settings::SETTINGS_PATH, submissions::SUBMISSIONS_PATH},
 };
-use crate::domain::{secret::Secret, time::Timestamp};
+use crate::{
+    domain::{secret::Secret, time::Timestamp},
+    port::Pending,
+};
 
 const USER_AGENT: &str = concat!("argospool/", env!("CARGO_PKG_VERSION"));
 const API_KEY: &str = "x-api-key";
@@ -47,14 +50,21 @@ pub enum UnusableOptions {
 }
 
 /// The way to one project at ARGOS.
-pub struct Transport {
-    http: Client,
+pub trait Transport: Send + Sync {
+    /// Makes a call, and waits for the end of it. What comes of it is one request at most, also when
+    /// the caller stops waiting.
+    fn send<'a>(&'a self, call: Call, key: &'a Secret) -> Pending<'a, Result<Heard, BrokenOff>>;
+}
+
+/// Over HTTP.
+pub struct Http {
+    client: Client,
     tokens_url: Url,
     submissions_url: Url,
     settings_url: Url,
 }
 
-impl Transport {
+impl Http {
     /// Connects to nobody yet. The time-outs are those of connecting, and of the call as a whole.
     pub fn new(
         api_url: &str,
@@ -77,29 +87,9 @@ impl Transport {
             // There is nothing to verify, so a machine without certificates will do.
             builder = builder.tls_certs_only([]);
         }
-        let http =
+        let client =
             builder.build().map_err(|error| UnusableOptions::Client(error.without_url().into()))?;
-        Ok(Self { http, tokens_url, submissions_url, settings_url })
-    }
-
-    /// Makes a call, and waits for the end of it.
-    pub async fn send(&self, call: Call, key: &Secret) -> Result<Heard, BrokenOff> {
-        let bytes_max = match call.operation {
-            Operation::List | Operation::ListSubmissions => LISTING_BYTES_MAX,
-            Operation::Register
-            | Operation::Delete
-            | Operation::Count
-            | Operation::Find
-            | Operation::FindSubmission
-            | Operation::Settings => ANSWER_BYTES_MAX,
-        };
-        // Both were checked when they were set.
-        let request = self.request(call, key).ok_or(BrokenOff::NotSent)?;
-        match request.send().await {
-            Ok(response) => Heard::read(response, bytes_max).await,
-            Err(error) if error.is_connect() || error.is_builder() => Err(BrokenOff::NotSent),
-            Err(_) => Err(BrokenOff::Unanswered),
-        }
+        Ok(Self { client, tokens_url, submissions_url, settings_url })
     }
 
     fn request(&self, call: Call, key: &Secret) -> Option<RequestBuilder> {
@@ -114,11 +104,34 @@ impl Transport {
         };
         let mut url = url.clone();
         url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
-        let mut request = self.http.request(method, url).header(API_KEY, header_of(key)?);
+        let mut request = self.client.request(method, url).header(API_KEY, header_of(key)?);
         if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, wire::CONTENT_TYPE).body(body);
         }
         Some(request)
+    }
+}
+
+impl Transport for Http {
+    fn send<'a>(&'a self, call: Call, key: &'a Secret) -> Pending<'a, Result<Heard, BrokenOff>> {
+        let bytes_max = match call.operation {
+            Operation::List | Operation::ListSubmissions => LISTING_BYTES_MAX,
+            Operation::Register
+            | Operation::Delete
+            | Operation::Count
+            | Operation::Find
+            | Operation::FindSubmission
+            | Operation::Settings => ANSWER_BYTES_MAX,
+        };
+        Box::pin(async move {
+            // Both were checked when they were set.
+            let request = self.request(call, key).ok_or(BrokenOff::NotSent)?;
+            match request.send().await {
+                Ok(response) => Heard::read(response, bytes_max).await,
+                Err(error) if error.is_connect() || error.is_builder() => Err(BrokenOff::NotSent),
+                Err(_) => Err(BrokenOff::Unanswered),
+            }
+        })
     }
 }
 

@@ -163,13 +163,14 @@ impl Engine {
         let mut pause = std::pin::pin!(pause);
         loop {
             tokio::select! {
+                biased;
                 () = &mut pause => return,
-                Some(call) = self.calls.recv() => {
-                    let _ = call.answer.send(Err(Rejection::unavailable()));
-                }
                 // Questions about the pool have no answer now; what ARGOS said is kept by asking it
                 // again: the state still calls for it.
                 Some(note) = self.notes.recv() => self.note_while_closed(note),
+                Some(call) = self.calls.recv() => {
+                    let _ = call.answer.send(Err(Rejection::unavailable()));
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the simulated ARGOS tells by webhook and what it answers when asked come to the same.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde_json::Value;
 
@@ -13,6 +13,11 @@ use crate::{
 
 const MARK: &str = "mark-0123456789abcdefghijkl";
 const PID: &str = "pid_demo";
+
+/// The simulator lives in the time of this machine.
+fn wall_time() -> Timestamp {
+    Timestamp::ZERO.plus(SystemTime::UNIX_EPOCH.elapsed().unwrap())
+}
 
 async fn one_report(rig: &Rig) -> Report {
     let today = wall_time();
