@@ -65,7 +65,7 @@ pub use self::{
     sealed::{Cipher, Encoding, Gcm, Layout, NonceBytes},
     submissions::{Person, Status},
     visitor::{Lost, Shown, Visitor},
-    webhooks::{Delivery, Flavour, TokenKey, WebhookSettings},
+    webhooks::{Chance, Delivery, Flavour, TokenKey, WebhookSettings},
     wire::{ApiRequest, Exchange, Millis, Reply},
     witness::Counters,
     world::World,

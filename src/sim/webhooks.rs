@@ -15,8 +15,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::body::{Flavour, TokenKey};
-use self::chance::Chance;
+pub use self::{
+    body::{Flavour, TokenKey},
+    chance::Chance,
+};
 use super::{
     faults::Times,
     sealed::Cipher,

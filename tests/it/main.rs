@@ -8,5 +8,6 @@ mod parameters;
 mod pool;
 mod process;
 mod simulated_argos;
+mod simulation;
 mod world;
 mod wrong_clock;

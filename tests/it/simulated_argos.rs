@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use argospool::{
     app::{clock::SystemClock, entropy::SystemEntropy},
-    argos::{Argos, ArgosOptions, Operation as Called, Surroundings, Transfer, transfer},
+    argos::{Argos, ArgosOptions, Surroundings, Transfer, transfer},
     domain::{
         envelope::Keyring, ids::ProjectName, refill::Rest, secret::Secret, submission::FactKind,
         token::Decision,
@@ -25,12 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{Nobody, policy, report, settings, wish};
 
 const PID: &str = "pid_demo";
-
-struct Uncounted;
-
-impl argospool::argos::Observer for Uncounted {
-    fn called(&self, _operation: Called, _result: &'static str, _took: Duration) {}
-}
 
 struct Rig {
     simulator: Simulator,
@@ -77,7 +71,7 @@ impl Rig {
                 entropy: Box::new(SystemEntropy),
                 keys: Arc::new(|| None),
                 envelopes: Arc::new(move || Arc::new(keyring.clone())),
-                observer: Arc::new(Uncounted),
+                observer: Arc::new(Nobody),
             },
         );
         let mut policy = policy(5_000, 1_000);

@@ -2,25 +2,26 @@
 
 /// What is drawn from.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// True so many times out of a hundred.
-    pub(super) fn percent(&mut self, percent: f64) -> bool {
+    pub fn percent(&mut self, percent: f64) -> bool {
         const STEPS: f64 = (1_u64 << 53) as f64;
-        ((self.next() >> 11) as f64) / STEPS * 100.0 < percent
+        ((self.draw() >> 11) as f64) / STEPS * 100.0 < percent
     }
 
     /// From 1 to `max`, which is at least 1.
-    pub(super) fn up_to(&mut self, max: u64) -> u64 {
-        1 + self.next() % max
+    pub fn up_to(&mut self, max: u64) -> u64 {
+        1 + self.draw() % max
     }
 
-    fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -47,14 +47,18 @@ impl Pool {
             return Vec::new();
         };
         let unanswered = doubt.and_then(|doubt| doubt.unanswered);
-        let no_late_copy = unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay));
-        let give_up = |not_before| Event::OrderGivenUp {
+        let late = |unanswered: Option<Timestamp>| {
+            unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay))
+        };
+        // An answer does not prove that there was one copy, whatever it says: from here on there is none.
+        let no_copy = now.plus(self.policy.settle_delay);
+        let give_up = |unanswered| Event::OrderGivenUp {
             order: id,
-            doom: Doom::new(DoomCause::Cancelled, now, not_before),
+            doom: Doom::new(DoomCause::Cancelled, now, no_copy.max(late(unanswered))),
         };
         match attempt {
             Attempt::Settled => {
-                let ripe = now.plus(self.policy.settle_delay).max(no_late_copy);
+                let ripe = no_copy.max(late(unanswered));
                 let settled = Event::OrderSettled { order: id, ripe };
                 let last_doubt = doubt.is_some() && self.open_orders().1 == 1;
                 // What was taken for foreign may have been what nobody was certain of (R1).
@@ -68,12 +72,12 @@ impl Pool {
             }
             // Smaller orders take its place. Nobody ever heard of its ids, unless there was doubt.
             Attempt::TooMany if doubt.is_none() => vec![Event::OrderDropped { order: id }],
-            Attempt::TooMany => vec![give_up(no_late_copy.max(now))],
+            Attempt::TooMany => vec![give_up(unanswered)],
             // It may have stored a part. There is no room for the rest, so all of it goes.
             Attempt::CapReached => vec![
                 Event::CapReached { until: now.plus(self.policy.cap_pause) },
                 Event::CountWanted { at: now },
-                give_up(no_late_copy.max(now)),
+                give_up(unanswered),
             ],
             Attempt::Unclear | Attempt::Unanswered => {
                 let known = doubt.unwrap_or(Doubt { since: now, unanswered: None, attempts: 0 });
@@ -82,8 +86,7 @@ impl Pool {
                 let attempts = known.attempts + 1;
                 let most = if lost { ORDER_ATTEMPTS_MAX } else { UNCLEAR_MAX + 1 };
                 if attempts >= most || now.since(known.since) >= ORDER_AGE_MAX {
-                    let late = unanswered.map_or(now, |at| at.plus(self.policy.late_copy_delay));
-                    return vec![give_up(late)];
+                    return vec![give_up(unanswered)];
                 }
                 let doubt = Doubt { since: known.since, unanswered, attempts };
                 let not_before = now.plus(order_backoff(attempts));

@@ -359,11 +359,8 @@ impl World {
                 };
                 let span = match attempt {
                     Attempt::Unanswered => late,
-                    Attempt::Settled => settle,
-                    Attempt::Refused
-                    | Attempt::TooMany
-                    | Attempt::CapReached
-                    | Attempt::Unclear => Duration::ZERO,
+                    Attempt::Settled | Attempt::CapReached | Attempt::Unclear => settle,
+                    Attempt::Refused | Attempt::TooMany => Duration::ZERO,
                 };
                 self.copies.extend(Copy::of(&call, self.desk.now, span));
                 self.under_way.orders.remove(&order);
