@@ -12,7 +12,8 @@ use argospool::{
 
 use super::{
     daemon::{Daemon, Home, PID, counts, until},
-    load::{Diary, Load},
+    diary::Diary,
+    load::Load,
 };
 
 /// Room for the target, and for a round of calls whose end nobody knows.
