@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::{callers::Caller, judge::Judge, relay::Relay};
 use super::{
     chance::{Chance, rounds},
-    daemon::{Home, binary, counts, text},
+    daemon::{Daemon, Home, binary, counts, text},
     hooks::{address, taking_webhooks},
 };
 
@@ -37,15 +37,20 @@ const WORK: Duration = Duration::from_millis(600);
 /// Up to so many processes in a row die while they start.
 const RECOVERIES: u64 = 4;
 const TELL_EVERY: usize = 25;
+/// After so many rounds it is left alone until every doubt is settled.
+const QUIET_EVERY: usize = 100;
 
-fn home(simulator: &Simulator) -> Home {
+/// With every kill some orders are in doubt until it has been quiet for a while, and they count as
+/// stock: there must be more.
+fn home(simulator: &Simulator, rounds: usize) -> Home {
+    let target = 3_000 + 200 * rounds.min(QUIET_EVERY);
     taking_webhooks(Home::beside(simulator))
         .that_settles_doubts_soon()
         .with("log.level", text("info"))
         .with("defaults.argos.calls_per_day", 10_000_000)
         .with("defaults.argos.tokens_per_call", 100)
-        .with("defaults.refill.target_tokens", 3_000)
-        .with("defaults.refill.low_water_tokens", 2_500)
+        .with("defaults.refill.target_tokens", target)
+        .with("defaults.refill.low_water_tokens", target / 2)
         .with("defaults.lease.ttl_min", text("1s"))
         .with("defaults.life.session_max", text("20s"))
         .with("defaults.life.entry_window", text("10s"))
@@ -54,12 +59,23 @@ fn home(simulator: &Simulator) -> Home {
         .with("defaults.life.overdue_after", text("2s"))
 }
 
+/// Waits until nothing is in doubt and nothing is left to do.
+async fn is_quiet(daemon: &Daemon) {
+    daemon
+        .until("every doubt is settled and everything doomed is deleted", |status| {
+            let now = counts(status);
+            let doubts = status.argos.is_some_and(|argos| argos.doubtful_orders > 0);
+            now.minted == 0 && now.doomed == 0 && !doubts
+        })
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_it_loses_nothing_it_said_and_gives_no_token_twice() {
     let mut chance = Chance::seeded_by("ARGOSPOOL_CRASH_SEED");
     let rounds = rounds("ARGOSPOOL_CRASH_ROUNDS", ROUNDS);
     let simulator = Arc::new(Simulator::start(SimulatorOptions::default()).await.unwrap());
-    let home = home(&simulator);
+    let home = home(&simulator, rounds);
     let books = home.path("callers");
     fs::create_dir(&books).unwrap();
     let relay = Relay::start().await;
@@ -74,6 +90,10 @@ async fn killed_again_and_again_it_loses_nothing_it_said_and_gives_no_token_twic
         .map(|number| Caller::new(&books.join(number.to_string()), &simulator, chance.split()))
         .collect();
     let mut judge = Judge::of(&callers, &relay, &simulator, chance.split());
+
+    let daemon = home.serve().await;
+    daemon.filled().await;
+    daemon.kill();
 
     let (mut kills, mut in_recovery) = (0, 0);
     let mut start = Duration::from_millis(500);
@@ -103,6 +123,12 @@ async fn killed_again_and_again_it_loses_nothing_it_said_and_gives_no_token_twic
         if round % TELL_EVERY == 0 {
             println!("{round} rounds, {in_recovery} kills during recovery; {}", judge.tally());
         }
+        if round % QUIET_EVERY == 0 {
+            let daemon = home.serve().await;
+            relay.leads_to(&address(&daemon));
+            is_quiet(&daemon).await;
+            daemon.kill();
+        }
     }
 
     let daemon = home.serve().await;
@@ -112,13 +138,7 @@ async fn killed_again_and_again_it_loses_nothing_it_said_and_gives_no_token_twic
         caller.finishes(daemon.pool()).await;
     }
     judge.agrees_with_argos(&daemon).await;
-    daemon
-        .until("every doubt is settled and everything doomed is deleted", |status| {
-            let now = counts(status);
-            let doubts = status.argos.is_some_and(|argos| argos.doubtful_orders > 0);
-            now.minted == 0 && now.doomed == 0 && !doubts && now.ready >= status.low_water_tokens
-        })
-        .await;
+    is_quiet(&daemon).await;
     judge.everything(&daemon).await;
     let audit = Process::new(binary()).args(["--address", daemon.address(), "audit"]).output();
     let audit = audit.unwrap();

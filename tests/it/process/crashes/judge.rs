@@ -10,8 +10,8 @@ use std::{
 
 use argospool::{
     api::proto::{
-        Decision as Decided, GetLeaseRequest, Lease, LeaseEnding, LeaseState, ReconcileRequest,
-        get_lease_request::Key,
+        AuditRequest, Decision as Decided, GetLeaseRequest, Lease, LeaseEnding, LeaseState,
+        ReconcileRequest, get_lease_request::Key,
     },
     sim::{Decision, Plan, Simulator},
 };
@@ -100,6 +100,8 @@ impl<'a> Judge<'a> {
             self.knows(&mut pool, told).await;
         }
         self.argos_saw_nothing_wrong();
+        let audit = daemon.admin().audit(AuditRequest::default()).await.unwrap().into_inner();
+        assert!(audit.breaches.is_empty(), "{:?}", audit.breaches);
     }
 
     /// The same for every page and every webhook that there is, and ARGOS knows no token of ours that the
