@@ -158,10 +158,14 @@ impl Caller {
                     RevokeLeaseRequest { lease_id, request_id, wait, ..Default::default() };
                 heard(in_time(pool.revoke_lease(request)).await)?;
             }
-            _ => {
+            LeaseEnding::Replaced => {
                 let successor = self.diary.asked_as(&request_id);
                 self.asks(pool, successor).await?;
             }
+            LeaseEnding::Unspecified
+            | LeaseEnding::Decided
+            | LeaseEnding::Expired
+            | LeaseEnding::Lapsed => panic!("no caller ends a lease like this"),
         }
         self.diary.note(place, |page| page.end = Some(End { told: true, ..end }));
         Some(())
