@@ -13,11 +13,11 @@ use tonic::{Code, Status};
 
 use crate::process::{
     chance::Chance,
-    daemon::reason,
+    daemon::{reason, until},
     diary::{Diary, End, Pool, in_time},
 };
 
-/// A lease that nobody uses.
+/// After this a lease that nobody uses lapses.
 const SHORT: Duration = Duration::from_secs(8);
 /// Between two acts of a caller.
 const THOUGHT: Duration = Duration::from_millis(12);
@@ -56,10 +56,7 @@ impl Caller {
 
     /// Asks for everything that had no answer until it has one.
     pub(super) async fn finishes(&mut self, mut pool: Pool) {
-        crate::process::daemon::until("every wish is answered", async || {
-            self.catches_up(&mut pool).await
-        })
-        .await;
+        until("every wish is answered", async || self.catches_up(&mut pool).await).await;
     }
 
     /// Whatever a kill has left without an answer; nothing when it has none now either.

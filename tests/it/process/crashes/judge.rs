@@ -193,6 +193,7 @@ impl<'a> Judge<'a> {
         assert_eq!(counters.cap_overruns, 0, "C1");
         assert_eq!(counters.tokens_opened_by_several, 0, "L1");
         assert_eq!(counters.overwrites_of_deleted, 0, "B3");
+        assert_eq!(counters.deletes_of_foreign, 0);
     }
 }
 
@@ -213,7 +214,10 @@ async fn holds(pool: &mut Pool, page: &Page, lease: &Lease) {
             assert_eq!(link(&again), link(lease), "L3: byte for byte");
         }
         LeaseState::Closed | LeaseState::Unspecified => {
-            assert!(again.token_id.is_empty() && again.url.is_empty(), "P2: closed");
+            assert!(
+                again.token_id.is_empty() && again.url.is_empty(),
+                "a closed lease tells no link"
+            );
             let fits = match (end, page.visit) {
                 (Some(end), _) => again.ending() == end.ending,
                 (None, Some(_)) => {
