@@ -1,5 +1,5 @@
-//! The real binary on bad days: killed, told to stop, refused its directory, without ARGOS, without
-//! disk, asked by strangers.
+//! The real binary on bad days: killed, without power, told to stop, refused its directory, without
+//! ARGOS, without disk, asked by strangers.
 //!
 //! Every test starts the process that is shipped, with a configuration file, beside a simulated ARGOS,
 //! and judges it by what its callers were told and by what the simulator counted. Nothing is measured
@@ -7,7 +7,10 @@
 
 mod argos;
 mod callers;
+mod chance;
+mod crashes;
 mod daemon;
+mod diary;
 mod disk;
 mod doubt;
 mod hooks;
@@ -17,8 +20,10 @@ mod life;
 mod links;
 mod listings;
 mod load;
+mod mounts;
 mod outage;
 mod params;
+mod power;
 mod preflight;
 mod projects;
 mod refused;

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    env,
+    ffi::OsString,
     fmt::Display,
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -28,12 +30,17 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_argospool");
 pub const PID: &str = "pid_demo";
 pub const KEY: &str = "argos_test_demo";
 /// Whatever takes this long does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The daemon under test: the one that cargo built beside this program, or the one that
+/// `ARGOSPOOL_BINARY` names.
+pub fn binary() -> OsString {
+    env::var_os("ARGOSPOOL_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_argospool").into())
+}
 
 /// Looks again and again until there is something to see.
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -64,6 +71,8 @@ pub struct Home {
     dir: tempfile::TempDir,
     data: PathBuf,
     settings: BTreeMap<String, String>,
+    /// What the daemon is started by; nothing starts it directly.
+    starter: Vec<OsString>,
 }
 
 impl Home {
@@ -75,7 +84,8 @@ impl Home {
     pub fn at(api_url: &str, form_url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let home = Self { dir, data: data.clone(), settings: BTreeMap::new() };
+        let (settings, starter) = (BTreeMap::new(), Vec::new());
+        let home = Self { dir, data: data.clone(), settings, starter };
         let key = home.secret("key", KEY);
         home.with("data_dir", text(data.display()))
             .with("grpc.listen", text("127.0.0.1:0"))
@@ -122,6 +132,12 @@ impl Home {
     pub fn keeping_its_ledger_in(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);
         self.with("data_dir", text(data.display()))
+    }
+
+    /// The same with its daemon started by a command that becomes what its last arguments say.
+    pub fn started_by(mut self, starter: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.starter = starter.into_iter().map(Into::into).collect();
+        self
     }
 
     pub fn data(&self) -> &Path {
@@ -172,8 +188,10 @@ impl Home {
         // A process that was killed leaves its addresses behind.
         let _ = fs::remove_file(self.data.join("addresses.json"));
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("log")).unwrap();
-        let child = Command::new(BINARY)
-            .args(["serve".as_ref(), "--config".as_ref(), config.as_os_str()])
+        let mut line = self.starter.clone();
+        line.extend([binary(), "serve".into(), "--config".into(), config.into()]);
+        let child = Command::new(&line[0])
+            .args(&line[1..])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -236,17 +254,24 @@ pub struct Daemon {
 impl Daemon {
     /// Waits until it serves every project.
     pub async fn serves(&mut self) {
+        assert!(self.serves_or_ends().await, "the daemon ended by itself");
+    }
+
+    /// Waits until it serves every project, or has ended by itself; true when it serves.
+    pub async fn serves_or_ends(&mut self) -> bool {
         let addresses = self.data.join("addresses.json");
-        let found = until("the daemon writes its addresses", async || {
-            assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended by itself");
+        until("the daemon is ready", async || {
+            if self.child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
             let text = fs::read(&addresses).ok()?;
-            serde_json::from_slice::<serde_json::Value>(&text).ok()
+            let found: serde_json::Value = serde_json::from_slice(&text).ok()?;
+            let address = |name: &str| found[name].as_str().unwrap().to_owned();
+            (self.grpc, self.http) = (format!("http://{}", address("grpc")), address("http"));
+            let (status, _) = self.page("/readyz").await.ok()?;
+            (status == 200).then_some(true)
         })
-        .await;
-        let address = |name: &str| found[name].as_str().unwrap().to_owned();
-        (self.grpc, self.http) = (format!("http://{}", address("grpc")), address("http"));
-        until("the daemon is ready", async || (self.get("/readyz").await.0 == 200).then_some(()))
-            .await;
+        .await
     }
 
     /// Where it serves gRPC, as a URL.
@@ -324,16 +349,21 @@ impl Daemon {
 
     /// Status and body of a page on the HTTP side.
     pub async fn get(&self, path: &str) -> (u16, String) {
+        self.page(path).await.unwrap()
+    }
+
+    /// The same of a daemon that may have gone.
+    async fn page(&self, path: &str) -> io::Result<(u16, String)> {
         let (address, path) = (self.http.clone(), path.to_owned());
         tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(&address).unwrap();
+            let mut stream = TcpStream::connect(&address)?;
             let request =
                 format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
+            stream.write_all(request.as_bytes())?;
             let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-            (status, answer)
+            stream.read_to_string(&mut answer)?;
+            let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+            Ok((status.ok_or(io::ErrorKind::UnexpectedEof)?, answer))
         })
         .await
         .unwrap()
@@ -378,37 +408,4 @@ impl Drop for Daemon {
 
 pub fn counts(status: &ProjectStatus) -> argospool::api::proto::TokenCounts {
     status.counts.unwrap_or_default()
-}
-
-/// A file system in memory, gone when dropped. Needs root, as the whole test command does.
-pub struct Mount(PathBuf);
-
-impl Mount {
-    pub fn new(at: PathBuf, size: &str) -> Self {
-        fs::create_dir(&at).unwrap();
-        let mount = Self(at);
-        mount.run("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]);
-        mount
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn make_read_only(&self) {
-        self.run("mount", &["-o", "remount,ro"]);
-    }
-
-    fn run(&self, command: &str, arguments: &[&str]) {
-        let output = Command::new(command).args(arguments).arg(&self.0).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command} needs root: {told}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily: what is still open goes with the process that has it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

@@ -6,8 +6,10 @@ use argospool::sim::{Simulator, SimulatorOptions};
 use tonic::Code;
 
 use super::{
-    daemon::{Home, Mount, counts, text, until},
-    load::{Diary, Load},
+    daemon::{Home, counts, text, until},
+    diary::Diary,
+    load::Load,
+    mounts::Mount,
 };
 
 const MIB: u64 = 1 << 20;

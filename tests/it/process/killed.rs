@@ -1,19 +1,12 @@
-//! `kill -9` at any moment (S1).
+//! `kill -9` in the middle of a refill (S1); `crashes` kills at any moment.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use argospool::{
-    api::proto::{Activity, PauseRequest},
-    sim::{
-        Command, Effect, Fault, Operation, ProjectOptions, Script, Simulator, SimulatorOptions,
-        Visit,
-    },
+use argospool::sim::{
+    Command, Effect, Fault, Operation, ProjectOptions, Script, Simulator, SimulatorOptions, Visit,
 };
 
-use super::{
-    daemon::{Daemon, Home, PID, counts, until},
-    load::{Diary, Load},
-};
+use super::daemon::{Daemon, Home, PID, counts, until};
 
 /// Room for the target, and for a round of calls whose end nobody knows.
 const CAP: u32 = 1_900;
@@ -75,44 +68,4 @@ async fn visit_one(daemon: &Daemon, simulator: &Simulator) {
     let lease = daemon.lease().await.unwrap();
     let link = BTreeMap::from([("token".to_owned(), lease.token_id)]);
     simulator.control(Command::LiveformStart(Visit { visitor: None, link })).unwrap();
-}
-
-#[tokio::test]
-async fn killed_in_mid_lease_it_loses_no_lease_and_gives_no_token_twice() {
-    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
-    let home = Home::beside(&simulator)
-        .with("defaults.refill.target_tokens", 6_000)
-        .with("defaults.refill.low_water_tokens", 0);
-    let diary = Diary::default();
-    let daemon = home.serve().await;
-    daemon.filled().await;
-    let pause = PauseRequest {
-        activities: vec![Activity::Refill.into()],
-        reason: "one stock for all rounds".to_owned(),
-        ..PauseRequest::default()
-    };
-    daemon.admin().pause(pause).await.unwrap();
-    daemon.kill();
-
-    for round in 0..20_u64 {
-        if round % 2 == 1 {
-            let daemon = home.start();
-            // bounded: twenty rounds; not a barrier, any moment of a recovery will do
-            tokio::time::sleep(Duration::from_millis(6 * round)).await;
-            daemon.kill();
-        }
-        let daemon = home.serve().await;
-        let load = Load::start(&daemon, &diary, 6);
-        load.has_got(5 + 9 * usize::try_from(round % 10).unwrap()).await;
-        // bounded: twenty rounds; not a barrier, any moment under load will do
-        tokio::time::sleep(Duration::from_millis(round * 7 % 10)).await;
-        daemon.kill();
-        load.end().await;
-    }
-
-    let daemon = home.serve().await;
-    diary.holds_at(&daemon).await;
-    let status = daemon.status().await;
-    assert_eq!(counts(&status).ready + counts(&status).leased, 6_000);
-    assert_eq!(u64::from(status.held_tokens), simulator.counters(PID).unwrap().pool_size);
 }

@@ -1,80 +1,14 @@
 //! Callers that ask without a pause and write down what they were told.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use argospool::api::proto::{
-    CreateLeaseRequest, GetLeaseRequest, Lease, get_lease_request::Key,
-    token_pool_service_client::TokenPoolServiceClient,
-};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
-use super::daemon::{Daemon, until};
-
-/// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Everything that callers asked for, with the lease of every answer that arrived.
-#[derive(Clone, Default)]
-pub struct Diary(Arc<Mutex<Vec<Page>>>);
-
-#[derive(Clone)]
-struct Page {
-    request_id: String,
-    lease: Option<Lease>,
-}
-
-impl Diary {
-    /// How many leases were acknowledged.
-    pub fn acknowledged(&self) -> usize {
-        self.0.lock().unwrap().iter().filter(|page| page.lease.is_some()).count()
-    }
-
-    /// Asks once under a new request id. True when a lease was acknowledged.
-    async fn ask(&self, pool: &mut TokenPoolServiceClient<Channel>) -> bool {
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let place = {
-            let mut pages = self.0.lock().unwrap();
-            pages.push(Page { request_id: request_id.clone(), lease: None });
-            pages.len() - 1
-        };
-        let lease = create(pool, request_id).await;
-        let acknowledged = lease.is_some();
-        self.0.lock().unwrap()[place].lease = lease;
-        acknowledged
-    }
-
-    /// L1, L3, S1: whatever was acknowledged is there, byte for byte, and everything that was asked
-    /// for, acknowledged or not, has a token of its own.
-    pub async fn holds_at(&self, daemon: &Daemon) {
-        let pages = self.0.lock().unwrap().clone();
-        let mut tokens = BTreeSet::new();
-        let mut pool = daemon.pool();
-        for Page { request_id, lease } in &pages {
-            let again = create(&mut pool, request_id.clone()).await;
-            let again = again.expect("a request can be repeated");
-            if let Some(lease) = lease {
-                assert_eq!(again, *lease, "L3: the same request, the same lease");
-                let key = Some(Key::RequestId(request_id.clone()));
-                let read = GetLeaseRequest { key, ..GetLeaseRequest::default() };
-                let found = pool.get_lease(read).await.unwrap().into_inner().lease.unwrap();
-                assert_eq!(found.lease_id, lease.lease_id);
-            }
-            assert!(tokens.insert(again.token_id), "L1: a token was handed out twice");
-        }
-    }
-}
-
-async fn create(pool: &mut TokenPoolServiceClient<Channel>, request_id: String) -> Option<Lease> {
-    let wish = CreateLeaseRequest { request_id, ..CreateLeaseRequest::default() };
-    let answer = tokio::time::timeout(PATIENCE, pool.create_lease(wish)).await;
-    answer.expect("an answer or an error").ok()?.into_inner().lease
-}
+use super::{
+    daemon::{Daemon, until},
+    diary::Diary,
+};
 
 /// Callers at work.
 pub struct Load {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    daemon::{BINARY, Daemon, Home, KEY, PID, counts, until},
+    daemon::{Daemon, Home, KEY, PID, binary, counts, until},
     hooks::taking_webhooks,
 };
 
@@ -44,7 +44,7 @@ fn seen(simulator: &Simulator) -> Counters {
 }
 
 fn start(home: &Home, arguments: &[&str]) -> Child {
-    let mut process = Process::new(BINARY);
+    let mut process = Process::new(binary());
     process.args(["preflight", "--output", "json", "--config"]).arg(home.config()).args(arguments);
     process.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     process.spawn().unwrap()
@@ -141,7 +141,7 @@ async fn with_a_daemon_all_is_well_and_the_trial_leaves_nothing_behind() {
     let address = daemon.address().to_owned();
     let named = move || {
         let named = ["--address", &address, "preflight", "--project", "default"];
-        Process::new(BINARY).args(named).env_clear().output().unwrap()
+        Process::new(binary()).args(named).env_clear().output().unwrap()
     };
     let output = tokio::task::spawn_blocking(named).await.unwrap();
     let table = String::from_utf8(output.stdout).unwrap();

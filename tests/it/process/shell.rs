@@ -7,13 +7,13 @@ use std::{
 
 use argospool::sim::{Simulator, SimulatorOptions};
 
-use super::daemon::{BINARY, Home};
+use super::daemon::{Home, binary};
 
 /// Runs a command to its end.
 async fn run(arguments: &[&str]) -> Output {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let run = move || {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command.args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
     };
     tokio::task::spawn_blocking(run).await.unwrap()

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 
 use super::{
     daemon::{Home, PID, counts, text, until},
-    load::{Diary, Load},
+    diary::Diary,
+    load::Load,
 };
 
 async fn simulator(latency: Duration) -> Simulator {

@@ -7,7 +7,7 @@ use std::{
 
 use argospool::sim::{Simulator, SimulatorOptions};
 
-use super::daemon::{BINARY, Home, KEY, PID};
+use super::daemon::{Home, KEY, PID, binary};
 
 const WISH: &str = r#"{"allowedCountries": "USA,KOR", "ageLimit": false, "cf1": "a b"}"#;
 
@@ -16,7 +16,7 @@ async fn run(arguments: &[&str], stdin: &str) -> Output {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let stdin = stdin.to_owned();
     let run = move || {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command.args(arguments).env_clear();
         command.env("ARGOS_PROJECT_ID", PID).env("ARGOS_API_KEY", KEY);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
