@@ -124,7 +124,7 @@ fn says_no_more_than(body: &[u8], trigger: Trigger, report: &Report, told: &Told
     assert!(token.iter().all(|token| !printed.contains(token.expose())), "P1: a token is printed");
     assert!(marks.0.iter().all(|mark| !printed.contains(&**mark)), "P1: a mark is printed");
     if let FactKind::Decided(decision) = fact.kind {
-        let words = statuses(body.as_object().unwrap());
+        let words = statuses(body.as_object().unwrap(), trigger);
         let by_trigger = match trigger {
             Trigger::Submit => Some(Decision::Pending),
             Trigger::Approved => Some(Decision::Approved),
@@ -147,8 +147,9 @@ fn opened(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every documented status that stands where ARGOS tells one.
-fn statuses(fields: &Map<String, Value>) -> Vec<String> {
+fn statuses(fields: &Map<String, Value>, trigger: Trigger) -> Vec<String> {
     let data = fields.get("data").and_then(Value::as_object);
+    let data = data.filter(|_| trigger == Trigger::Updated);
     let places = [Some(fields), data].into_iter().flatten();
     let told = places.flat_map(|place| ["kyc_result", "kyc"].map(|name| place.get(name))).flatten();
     let words = told.flat_map(|told| [Some(told), told.get("status"), told.get("result")]);
