@@ -73,6 +73,9 @@ pub fn holds(bytes: &[u8]) {
     comes_back_from_what_is_kept(&draft);
 }
 
+/// Names and values in one place of a link.
+type Said = Vec<(String, Value)>;
+
 /// What a link is held against.
 struct Scene {
     mode: Mode,
@@ -195,7 +198,7 @@ fn says_what_was_asked(draft: &Draft, scene: &Scene) {
     let (open, sealed) = read(&draft.form, &link.url);
     let names: BTreeSet<_> = open.iter().chain(&sealed).map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), open.len() + sealed.len(), "U1: something stands there twice");
-    let find = |list: &[(String, Value)], name: &str| {
+    let find = |list: &Said, name: &str| {
         list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     };
     assert_eq!(find(&open, "pid"), Some(Value::from(scene.pid.as_str())), "U1: another pid");
@@ -241,7 +244,7 @@ fn in_its_place(name: &str, mode: Mode, sealed: bool, envelope: bool) {
 }
 
 /// The parameters of a link in the open and in its envelope, in their order and as often as they stand.
-fn read(form: &Form, url: &str) -> (Vec<(String, Value)>, Vec<(String, Value)>) {
+fn read(form: &Form, url: &str) -> (Said, Said) {
     let query = url.strip_prefix(BASE_URL).and_then(|rest| rest.strip_prefix('?')).unwrap();
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').expect("a name and a value");
@@ -280,7 +283,7 @@ fn comes_back_from_what_is_kept(draft: &Draft) {
 }
 
 /// The members of a JSON object, those of one name too.
-struct Pairs(Vec<(String, Value)>);
+struct Pairs(Said);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

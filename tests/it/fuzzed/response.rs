@@ -263,7 +263,8 @@ fn numbers<'a>(fields: &'a Map<String, Value>, name: &'a str) -> Vec<Option<u64>
     let number = |value: &Value| match value {
         Value::Array(items) => Some(items.len() as u64),
         Value::String(text) => text.trim().parse().ok(),
-        value => value.as_u64(),
+        Value::Number(number) => number.as_u64(),
+        Value::Null | Value::Bool(_) | Value::Object(_) => None,
     };
     told.map(number).collect()
 }

@@ -129,7 +129,16 @@ fn says_no_more_than(body: &[u8], trigger: Trigger, report: &Report, told: &Told
             Trigger::Submit => Some(Decision::Pending),
             Trigger::Approved => Some(Decision::Approved),
             Trigger::Rejected => Some(Decision::Rejected),
-            _ => None,
+            Trigger::Created
+            | Trigger::Retry
+            | Trigger::Updated
+            | Trigger::Delete
+            | Trigger::Injection
+            | Trigger::Aml
+            | Trigger::AmlMonitor
+            | Trigger::TokenExpired
+            | Trigger::Other
+            | Trigger::None => None,
         };
         assert!(by_trigger.is_none_or(|by_trigger| by_trigger == decision), "another decision");
         let agrees = words.iter().any(|word| word == decision.as_str());
