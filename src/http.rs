@@ -3,7 +3,7 @@
 //! Paths are never logged, because one of them is a secret.
 
 mod probes;
-mod webhook;
+pub mod webhook;
 
 use std::{io, net::SocketAddr};
 

@@ -5,5 +5,5 @@
 //! `tests/it/ledger.rs`.
 
 pub mod memory;
-mod record;
+pub mod record;
 pub mod sled;

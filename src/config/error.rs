@@ -39,7 +39,7 @@ impl fmt::Display for ConfigError {
             write!(f, "{}: ", self.origin)?;
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", on_one_line(&self.key))?;
         }
         self.problem.fmt(f)
     }
@@ -79,6 +79,15 @@ pub enum Warning {
     ForgetfulLedger,
     #[error("{key}: one of them holds the key in use, which opens what it sealed anyway")]
     PreviousKeyInUse { key: String },
+}
+
+/// A key that nobody knows may hold anything that TOML lets quotes hold.
+fn on_one_line(key: &str) -> String {
+    let letter = |letter: char| match letter.is_control() {
+        true => letter.escape_debug().to_string(),
+        false => letter.to_string(),
+    };
+    key.chars().map(letter).collect()
 }
 
 fn suggestion(meant: Option<&str>) -> String {

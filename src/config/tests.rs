@@ -245,6 +245,12 @@ fn a_file_that_is_not_toml_is_told_by_line_and_its_text_is_not_repeated() {
 }
 
 #[test]
+fn an_unknown_key_with_a_line_feed_in_its_name_is_told_on_one_line() {
+    Scene::new().file("\"gr\\npc\" = 1\n").refused(&["0.toml:1: gr\\npc: unknown key"]);
+    Scene::new().flag("grpc.lis\u{1b}[2Jten", "x").refused(&["grpc.lis\\u{1b}[2Jten: unknown key"]);
+}
+
+#[test]
 fn systemd_gives_the_data_directory_unless_somebody_says_otherwise() {
     let scene = Scene::new().variable("STATE_DIRECTORY", "/var/lib/argospool:/var/lib/other");
     assert_eq!(scene.load().settings.data_dir, PathBuf::from("/var/lib/argospool"));

@@ -14,7 +14,7 @@
 //!
 //! A body is full of personal data. It is read, and gone with the request.
 
-mod notice;
+pub mod notice;
 mod source;
 
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -187,7 +187,7 @@ impl Receiver {
 
 /// Reads a body, or what is inside where it is an envelope. An envelope within an envelope is no
 /// webhook, and sending it again would make it none.
-fn read(body: &[u8], envelopes: &Keyring, now: Timestamp) -> (Trigger, Notice) {
+pub fn read(body: &[u8], envelopes: &Keyring, now: Timestamp) -> (Trigger, Notice) {
     match transfer::open(body, envelopes) {
         Arrived::Plain | Arrived::Neither => notice::read(body, now),
         Arrived::Unopened => (Trigger::None, Notice::Sealed),

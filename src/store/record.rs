@@ -18,11 +18,11 @@ pub(super) use self::convert::{activity_number, sequence};
 use crate::domain::ids::Malformed;
 
 /// Raised when a reader of the previous version would misread what this one writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 1;
 
 /// A record that cannot be what this version wrote.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RecordError {
+pub enum RecordError {
     #[error("{what} number {number} is unknown to this version: a newer one wrote the ledger")]
     Newer { what: &'static str, number: i32 },
     #[error("a record lacks its {0}")]
@@ -37,7 +37,7 @@ pub(super) enum RecordError {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct TokenRecord {
+pub struct TokenRecord {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     #[prost(string, tag = "2")]
@@ -52,7 +52,7 @@ pub(super) struct TokenRecord {
 
 #[derive(Clone, PartialEq, prost::Oneof)]
 #[prost(skip_debug)]
-pub(super) enum StageRecord {
+pub enum StageRecord {
     /// The sequence of its order.
     #[prost(uint64, tag = "5")]
     Minted(u64),
@@ -67,7 +67,7 @@ pub(super) enum StageRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct LeaseRecord {
+pub struct LeaseRecord {
     #[prost(uint64, tag = "1")]
     pub issued: u64,
     #[prost(uint64, tag = "2")]
@@ -96,7 +96,7 @@ pub(super) struct LeaseRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct GrantRecord {
+pub struct GrantRecord {
     #[prost(string, tag = "1")]
     pub owner: String,
     #[prost(message, optional, tag = "2")]
@@ -107,7 +107,7 @@ pub(super) struct GrantRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct RequestRecord {
+pub struct RequestRecord {
     /// 16 bytes, big end first.
     #[prost(bytes = "vec", tag = "1")]
     pub id: Vec<u8>,
@@ -121,7 +121,7 @@ pub(super) struct RequestRecord {
 /// Number 4 went.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct StartedRecord {
+pub struct StartedRecord {
     #[prost(uint64, tag = "1")]
     pub at: u64,
     #[prost(uint64, tag = "2")]
@@ -132,7 +132,7 @@ pub(super) struct StartedRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct SubmissionRecord {
+pub struct SubmissionRecord {
     /// Absent: what was told without naming a submission.
     #[prost(string, optional, tag = "1")]
     pub id: Option<String>,
@@ -143,7 +143,7 @@ pub(super) struct SubmissionRecord {
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(super) struct ToldRecord {
+pub struct ToldRecord {
     #[prost(uint64, tag = "1")]
     pub at: u64,
     /// A bit for each decision: 1 rejected, 2 pending, 4 approved.
@@ -153,7 +153,7 @@ pub(super) struct ToldRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct DoomRecord {
+pub struct DoomRecord {
     #[prost(int32, tag = "1")]
     pub cause: i32,
     #[prost(uint64, tag = "2")]
@@ -168,7 +168,7 @@ pub(super) struct DoomRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct OrderRecord {
+pub struct OrderRecord {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     #[prost(uint32, tag = "2")]
@@ -183,7 +183,7 @@ pub(super) struct OrderRecord {
 
 #[derive(Clone, PartialEq, prost::Oneof)]
 #[prost(skip_debug)]
-pub(super) enum OrderStateRecord {
+pub enum OrderStateRecord {
     #[prost(message, tag = "5")]
     Open(OpenRecord),
     /// When it is ripe.
@@ -193,7 +193,7 @@ pub(super) enum OrderStateRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct OpenRecord {
+pub struct OpenRecord {
     #[prost(uint64, tag = "1")]
     pub not_before: u64,
     #[prost(message, optional, tag = "2")]
@@ -202,7 +202,7 @@ pub(super) struct OpenRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct DoubtRecord {
+pub struct DoubtRecord {
     #[prost(uint64, tag = "1")]
     pub since: u64,
     #[prost(uint64, optional, tag = "2")]
@@ -213,7 +213,7 @@ pub(super) struct DoubtRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct PauseRecord {
+pub struct PauseRecord {
     #[prost(int32, tag = "1")]
     pub activity: i32,
     #[prost(string, tag = "2")]
@@ -227,7 +227,7 @@ pub(super) struct PauseRecord {
 /// A line of history. Number 8 went.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct LineRecord {
+pub struct LineRecord {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     #[prost(uint64, tag = "2")]
@@ -263,7 +263,7 @@ pub(super) struct LineRecord {
 /// What every ledger has once: who it is, and how far it came.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct HeadRecord {
+pub struct HeadRecord {
     #[prost(uint32, tag = "1")]
     pub format: u32,
     #[prost(string, tag = "2")]
@@ -289,7 +289,7 @@ pub(super) struct HeadRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct IdentityRecord {
+pub struct IdentityRecord {
     #[prost(bytes = "vec", tag = "1")]
     pub id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -302,7 +302,7 @@ pub(super) struct IdentityRecord {
 
 /// How far the ledger came with one commit.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(super) struct MarkRecord {
+pub struct MarkRecord {
     #[prost(uint64, tag = "1")]
     pub revision: u64,
     #[prost(uint64, tag = "2")]
@@ -316,7 +316,7 @@ pub(super) struct MarkRecord {
 /// One commit, or a part of one that is too large for one value. All parts together, or nothing.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct GroupRecord {
+pub struct GroupRecord {
     /// How many parts the group has.
     #[prost(uint32, tag = "1")]
     pub parts: u32,
@@ -341,7 +341,7 @@ pub(super) struct GroupRecord {
 /// Live tokens with neighbouring sequences.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct TokenBlockRecord {
+pub struct TokenBlockRecord {
     #[prost(message, repeated, tag = "1")]
     pub tokens: Vec<TokenRecord>,
 }
@@ -349,14 +349,14 @@ pub(super) struct TokenBlockRecord {
 /// Lines of history with neighbouring sequences.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(super) struct LineBlockRecord {
+pub struct LineBlockRecord {
     #[prost(message, repeated, tag = "1")]
     pub lines: Vec<LineRecord>,
 }
 
 /// What a stretch of history holds, so that it need not be read to know whether it matters.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(super) struct SpanRecord {
+pub struct SpanRecord {
     #[prost(uint64, tag = "1")]
     pub lines: u64,
     /// No line of the stretch closed before this …

@@ -23,7 +23,7 @@ mod committer;
 mod database;
 mod directory;
 mod fold;
-mod group;
+pub mod group;
 mod history;
 mod project;
 mod sweep;
@@ -61,7 +61,7 @@ use crate::{
 /// sled writes a segment at once, and keeps pages of up to a quarter of one out of `blobs/`.
 const SEGMENT_BYTES: usize = 8 << 20;
 /// No value of any tree is larger.
-const VALUE_MAX: usize = 120_000;
+pub const VALUE_MAX: usize = 120_000;
 /// No token, order or pause is larger.
 const RECORD_MAX: usize = 7_480;
 /// No line of history is larger: it has no URL.

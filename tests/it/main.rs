@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on says where")]
 
 mod engine;
+mod fuzzed;
 mod ledger;
 mod links;
 mod parameters;

@@ -97,7 +97,7 @@ impl Asked {
         self.values.get(&parameter)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = (Parameter, &Value)> {
+    pub fn values(&self) -> impl Iterator<Item = (Parameter, &Value)> {
         self.values.iter().map(|(parameter, value)| (*parameter, value))
     }
 }

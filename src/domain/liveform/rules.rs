@@ -124,9 +124,11 @@ impl Rules {
                 entries.push((Name::Known(Parameter::StartValidUntil), until));
             }
         }
-        for (_, asked) in layers {
-            unchecked(&asked.unchecked, &mut entries, &mut faults);
+        let mut others = BTreeMap::new();
+        for (name, text) in layers.iter().flat_map(|(_, asked)| &asked.unchecked) {
+            others.entry(name.as_str()).or_insert(text.as_str());
         }
+        unchecked(&others, &mut entries, &mut faults);
         if faults.0.is_empty() { Ok(Params::new(entries)) } else { Err(faults.0) }
     }
 
@@ -358,11 +360,7 @@ fn list_of(
 
 /// Parameters that are passed on as they are: of no other name than one that could be ARGOS's, and of
 /// none that has a field.
-fn unchecked(
-    asked: &BTreeMap<String, String>,
-    entries: &mut Vec<(Name, Said)>,
-    faults: &mut Faults,
-) {
+fn unchecked(asked: &BTreeMap<&str, &str>, entries: &mut Vec<(Name, Said)>, faults: &mut Faults) {
     if asked.len() > UNCHECKED_MAX {
         faults.add("unchecked", format!("must have at most {UNCHECKED_MAX} entries"));
     }
@@ -378,7 +376,7 @@ fn unchecked(
         } else {
             faults.check(&at, shape::word(name).err().or(shape::text(text).err()));
         }
-        entries.push((Name::Other(name.as_str().into()), Said::of_switch(text)));
+        entries.push((Name::Other((*name).into()), Said::of_switch(text)));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 
 /// What a webhook comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Notice {
+pub enum Notice {
     Report(Report),
     /// It moves no token.
     Unrelated,
@@ -29,7 +29,7 @@ pub(super) enum Notice {
 
 /// Why ARGOS sent it, as a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trigger {
+pub enum Trigger {
     Created,
     Retry,
     Submit,
@@ -48,7 +48,7 @@ pub(super) enum Trigger {
 }
 
 impl Trigger {
-    pub(super) const ALL: [Self; 13] = [
+    pub const ALL: [Self; 13] = [
         Self::Created,
         Self::Retry,
         Self::Submit,
@@ -64,7 +64,7 @@ impl Trigger {
         Self::None,
     ];
 
-    pub(super) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Retry => "retry",
@@ -83,7 +83,7 @@ impl Trigger {
     }
 
     /// Whether it can say something about a token that a pool wants to know.
-    pub(super) const fn tells(self) -> bool {
+    pub const fn tells(self) -> bool {
         matches!(
             self,
             Self::Created
@@ -110,7 +110,7 @@ impl Trigger {
 }
 
 /// Reads a body that arrived at `now`. Of a key that comes twice the last one counts.
-pub(super) fn read(body: &[u8], now: Timestamp) -> (Trigger, Notice) {
+pub fn read(body: &[u8], now: Timestamp) -> (Trigger, Notice) {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
         return (Trigger::None, Notice::Malformed);
     };

@@ -15,12 +15,12 @@ const PART_FRAME: usize = 128;
 /// A record that the domain's limits do not allow.
 #[derive(Debug, thiserror::Error)]
 #[error("a record of {bytes} bytes is too large for the ledger")]
-pub(super) struct Oversize {
+pub struct Oversize {
     bytes: usize,
 }
 
 /// The parts of a group: as they are written, and as they are folded afterwards.
-pub(super) struct Parts {
+pub struct Parts {
     /// Given by the ledger when the parts are written.
     pub number: u64,
     pub mark: MarkRecord,
@@ -29,7 +29,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn cut(group: &Group) -> Result<Self, Oversize> {
+    pub fn cut(group: &Group) -> Result<Self, Oversize> {
         let mark = MarkRecord {
             revision: group.revision.0,
             at: group.at.as_millis(),
@@ -69,7 +69,7 @@ impl Parts {
 }
 
 /// The key of a part. Groups are numbered by the ledger itself, one by one, so that a gap is damage.
-pub(super) fn key(number: u64, part: u32) -> [u8; 12] {
+pub fn key(number: u64, part: u32) -> [u8; 12] {
     let mut key = [0; 12];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key[8..].copy_from_slice(&part.to_be_bytes());
@@ -77,7 +77,7 @@ pub(super) fn key(number: u64, part: u32) -> [u8; 12] {
 }
 
 /// The group and part that a key names.
-pub(super) fn key_parts(key: &[u8]) -> Option<(u64, u32)> {
+pub fn key_parts(key: &[u8]) -> Option<(u64, u32)> {
     let (number, part) = key.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*number), u32::from_be_bytes(part.try_into().ok()?)))
 }

@@ -182,6 +182,19 @@ fn a_parameter_that_is_not_known_is_passed_on_and_one_that_is_has_a_field() {
 }
 
 #[test]
+fn a_parameter_that_is_not_known_stands_once_in_a_link_whoever_says_it() {
+    let says = |text: &str| {
+        let unchecked = BTreeMap::from([("newOption".to_owned(), text.to_owned())]);
+        Asked { unchecked, ..Asked::default() }
+    };
+    let rules = Rules { defaults: says("defaults"), ..rules() };
+    let said = rules.resolve(&says("caller"), "", NOW).unwrap();
+    let names: Vec<_> = said.entries().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["newOption"]);
+    assert_eq!(&*said.to_text(), r#"{"newOption":"caller"}"#);
+}
+
+#[test]
 fn text_of_any_script_is_taken_and_control_characters_and_excess_are_not() {
     for text in ["김", "😀", "&=#%+", "\"\\'<>", "a b", "\u{2028}", "ي"] {
         assert!(fields(&rules(), &ask(Parameter::Cf1, text)).is_empty(), "{text}");
