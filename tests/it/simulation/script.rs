@@ -222,12 +222,15 @@ struct Kind {
 
 impl Kind {
     fn draw(chance: &mut Chance) -> Self {
+        let crowd = chance.percent(20.0);
+        // A crowd leaves a long history, which every start reads.
+        let crashes = if crowd { [0, 0, 2] } else { [0, 10, 50] };
         Self {
-            crowd: chance.percent(15.0),
-            crashes: [0, 10, 10, 40][below(chance, 4) as usize],
+            crowd,
+            crashes: crashes[below(chance, 3) as usize],
             people: chance.percent(50.0),
             others: chance.percent(20.0),
-            disk: chance.percent(40.0),
+            disk: !crowd && chance.percent(40.0),
             clock: chance.percent(20.0),
             storm: [0, 5, 20, 50][below(chance, 4) as usize],
         }
