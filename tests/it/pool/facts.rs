@@ -181,6 +181,17 @@ fn a_fact_about_a_token_of_no_line_is_no_news() {
     assert!(!desk.pool.halted());
 }
 
+/// B2: whatever opens under our key, what was never written down here was never ours.
+#[test]
+fn an_id_of_a_sequence_that_was_never_minted_is_nobody_s() {
+    let desk = Desk::stocked(usual(), 3);
+    let (seal, prefix) = (desk.pool.seal(), &desk.pool.policy().prefix);
+    let opens =
+        |number| desk.pool.sequence_of(&seal.token_id(prefix, Sequence::new(number), [9; 5]));
+    assert_eq!(opens(2), Some(Sequence::new(2)));
+    assert_eq!(opens(3), None);
+}
+
 /// What a fact about this token would change.
 fn events_of(desk: &Desk, sequence: Sequence, kind: FactKind, at: Timestamp) -> Vec<Event> {
     let line = desk.records.lines.get(&sequence).cloned().map(Into::into);

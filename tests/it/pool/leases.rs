@@ -43,6 +43,18 @@ fn a_second_lease_of_one_token_ends_the_process() {
     desk.pool.apply(&verdict.events[0]);
 }
 
+/// L1.
+#[test]
+#[should_panic(expected = "L1: a token was leased that was doomed")]
+fn a_lease_of_a_token_on_its_way_out_ends_the_process() {
+    let mut desk = Desk::stocked(usual(), 1);
+    let wanted = vec![desk.wish("uid:1", None)];
+    let verdict = desk.pool.decide(&Command::Lease { wanted }, desk.now).unwrap();
+    let told = desk.lease("uid:2", None).unwrap();
+    desk.release(told.sequence, "uid:2").unwrap();
+    desk.pool.apply(&verdict.events[0]);
+}
+
 /// L3.
 #[test]
 fn a_repeated_request_is_given_the_same_lease_byte_for_byte() {

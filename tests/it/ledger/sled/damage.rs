@@ -68,6 +68,21 @@ async fn groups_are_folded_into_blocks_and_go() {
     assert_eq!(place.opened().await.unwrap().tokens.len(), 8_000);
 }
 
+/// J2: a process may die between the head that says so and the removal of what was folded.
+#[tokio::test]
+async fn a_group_that_was_folded_and_is_there_still_changes_nothing() {
+    let mut place = Directory::new();
+    lived(&mut place, 1_000).await;
+    place.stop();
+    let before = place.torn_away().opened().await.unwrap().tokens;
+    meddle(&place, "groups", |groups| {
+        let (_, value) = groups.first().unwrap().unwrap();
+        let first = [1_u64.to_be_bytes().as_slice(), &[0; 4]].concat();
+        groups.insert(first, value).unwrap();
+    });
+    assert_eq!(place.opened().await.unwrap().tokens, before);
+}
+
 #[tokio::test]
 async fn the_last_group_counts_with_all_its_parts_or_not_at_all() {
     let mut place = Directory::new();
@@ -157,6 +172,7 @@ async fn a_restored_past_is_suspected_until_the_first_commit_after_it() {
     assert_eq!(opened.revision, Revision(3));
     let suspect = opened.suspect_below.expect("L1: an older past of itself");
     assert!(suspect >= Sequence::new(63 * 8 + 8), "everything that was leased since: {suspect:?}");
+    assert!(opened.next > Sequence::new(40), "no sequence of the lost past is minted again");
     let again = place.opened().await.unwrap();
     assert_eq!(again.suspect_below, Some(suspect), "nothing was done about it yet");
 
