@@ -284,7 +284,13 @@ mod tests {
 
     proptest! {
         /// W1.
-        #[test]
+        /// P1.
+    #[test]
+    fn what_argos_echoes_of_a_link_is_not_printed() {
+        assert_eq!(format!("{:?}", Marks(vec!["somebody".into()])), "Marks(…)");
+    }
+
+    #[test]
         fn any_order_and_any_number_of_duplicates_come_to_the_same(
             facts in proptest::collection::vec(any_fact(), 1..8)
                 .prop_flat_map(|facts| (Just(facts.clone()), Just([facts.clone(), facts].concat()).prop_shuffle())),

@@ -77,6 +77,7 @@ impl Engine {
             Effect::Register { order } => {
                 let tokens = self.pool.ids_of_order(order);
                 self.under_way.orders.insert(order);
+                self.under_way.overlaps_count();
                 tokio::spawn(async move {
                     let outcome = supplier.register(tokens).await;
                     let _ = report.send(Note::Registered { order, outcome }).await;
@@ -86,6 +87,7 @@ impl Engine {
                 let tokens = self.pool.ids(&sequences);
                 self.under_way.deletions.extend(&sequences);
                 self.under_way.deletion_calls += 1;
+                self.under_way.overlaps_count();
                 tokio::spawn(async move {
                     let outcome = supplier.delete(tokens).await;
                     let _ = report.send(Note::Deleted { sequences, outcome }).await;
@@ -100,6 +102,7 @@ impl Engine {
             }
             Effect::DeleteForeign { tokens } => {
                 self.under_way.deleting_foreign = true;
+                self.under_way.overlaps_count();
                 tokio::spawn(async move {
                     let outcome = supplier.delete(tokens.clone()).await;
                     let _ = report.send(Note::ForeignDeleted { tokens, outcome }).await;

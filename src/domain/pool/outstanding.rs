@@ -68,8 +68,7 @@ pub struct UnderWay {
     counting: Option<Overlap>,
 }
 
-/// Whether a call of ours was out when a count began, which then says nothing of others' ids. None leaves
-/// while a count is alone ([`Pool::outstanding`]).
+/// Whether a call of ours was out at any time during a count, which then says nothing of others' ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Overlap(bool);
 
@@ -87,6 +86,13 @@ impl UnderWay {
 
     pub fn begin_count(&mut self) {
         self.counting = Some(Overlap(!self.quiet()));
+    }
+
+    /// A registration or deletion leaves.
+    pub fn overlaps_count(&mut self) {
+        if let Some(overlap) = &mut self.counting {
+            *overlap = Overlap(true);
+        }
     }
 
     /// The count came back. True if a call of ours overlapped it.

@@ -276,6 +276,16 @@ fn a_late_sign_of_use_brings_no_deletion_forward() {
     assert_eq!(desk.doom(sequence).not_before, before);
 }
 
+#[test]
+fn a_late_sign_of_use_that_leaves_the_deletion_where_it_is_says_nothing_about_it() {
+    let (mut desk, told) = leased();
+    let issued = desk.now;
+    desk.pass(600);
+    assert_eq!(desk.doom(told.sequence).not_before, issued.plus(desk.pool.policy().session_max));
+    let events = events_of(&desk, told.sequence, FactKind::Started, issued);
+    assert!(matches!(events[..], [Event::LateFact { .. }]), "{events:?}");
+}
+
 /// Its line was cut off; that it was leased stands in its doom.
 #[test]
 fn the_use_of_a_leased_token_whose_line_is_gone_is_too_late_and_no_breach() {

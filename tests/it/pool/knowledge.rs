@@ -215,6 +215,14 @@ fn a_count_that_cannot_be_made_holds_nothing_up_for_longer_than_it_waits() {
 }
 
 #[test]
+fn a_registration_that_leaves_during_a_count_spoils_it() {
+    let mut under_way = UnderWay::default();
+    under_way.begin_count();
+    under_way.overlaps_count();
+    assert!(under_way.end_count());
+}
+
+#[test]
 fn nothing_leaves_while_a_count_is_alone() {
     let mut desk = Desk::stocked(usual(), 0);
     desk.mint(5);

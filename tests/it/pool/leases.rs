@@ -369,3 +369,15 @@ fn a_large_suspicion_is_taken_in_steps() {
     }
     assert_eq!(desk.pool.decide(&Command::Suspect { below }, desk.now).unwrap().events, []);
 }
+
+/// B2: what ARGOS may know of is not forgotten half way.
+#[test]
+fn a_suspicion_that_takes_two_steps_forgets_no_token_of_an_order() {
+    let mut desk = Desk::new(usual());
+    desk.mint(500);
+    desk.mint(100);
+    let below = Sequence::new(600);
+    desk.tell(&Command::Suspect { below }).unwrap();
+    desk.tell(&Command::Suspect { below }).unwrap();
+    assert_eq!((desk.pool.census().leased, desk.pool.orders().count()), (600, 0));
+}

@@ -10,10 +10,13 @@ pub mod domain;
 pub mod engine;
 pub mod port;
 pub mod store;
+pub mod task;
 
 #[cfg(test)]
 extern crate self as argospool;
 
+#[cfg(test)]
+mod ledger;
 #[cfg(test)]
 mod links;
 #[cfg(test)]

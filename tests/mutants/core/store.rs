@@ -1,5 +1,5 @@
-//! The ledger that forgets at exit, and the durable form of records.
+//! As in the repository, where all of it is.
 
 pub mod memory;
-#[allow(unused_imports, reason = "the ledger on the disk uses more of it")]
 mod record;
+pub mod sled;
