@@ -99,6 +99,40 @@ fn every_test_that_is_named_exists() {
     none(&breaches);
 }
 
+/// The package in which guards and mutants are judged is put together by `tests/mutants/lay`, and has a
+/// manifest of its own.
+#[test]
+fn the_small_package_has_the_crates_that_it_names_in_the_same_versions() {
+    let read = |path: &str| -> Table { fs::read_to_string(path).unwrap().parse().unwrap() };
+    let (whole, small) = (read("Cargo.toml"), read("tests/mutants/core/Cargo.toml"));
+    let version = |value: &Value| match value {
+        Value::Table(table) => table["version"].as_str().unwrap().to_owned(),
+        value => value.as_str().unwrap().to_owned(),
+    };
+    let laid = ["src/domain", "src/engine", "src/store", "src/app/clock"];
+    let files = laid.iter().flat_map(|below| rust_files(Path::new(below)));
+    let alone =
+        ["src/domain.rs", "src/port.rs", "src/engine.rs", "src/task.rs", "src/app/clock.rs"];
+    let files = files.chain(alone.iter().map(Into::into));
+    let code: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut breaches = Vec::new();
+    for (name, asked) in whole["dependencies"].as_table().unwrap() {
+        let path = format!("{}::", name.replace('-', "_"));
+        let known = ["dependencies", "dev-dependencies"].iter().find_map(|it| small[*it].get(name));
+        match known {
+            Some(known) if version(known) != version(asked) => {
+                breaches.push(format!("{name} has another version"));
+            }
+            // A crate whose name our own modules have as well is no use of it.
+            None if code.contains(&format!("use {path}")) => {
+                breaches.push(format!("{name} is missing"))
+            }
+            Some(_) | None => (),
+        }
+    }
+    none(&breaches);
+}
+
 /// The text of every module that may hold tests, by its path in its binary. The suite of all ledgers
 /// makes one module for each of them.
 fn tests() -> BTreeMap<String, String> {
