@@ -10,12 +10,12 @@ use argospool::domain::{
     pause::Activity,
     pool::{Command, Granted, Policy, Refusal, Reply},
     secret::Secret,
-    token::{Ending, Holder, Labels},
+    token::{Ending, Holder, Labels, Lease},
 };
 
 use super::{leased, open, replacement};
 use crate::{
-    links::{form, rules},
+    links::{blank, form, rules},
     pool::{Desk, Told, told, usual},
 };
 
@@ -124,4 +124,24 @@ fn a_link_that_is_too_long_as_links_are_written_today_changes_nothing() {
     assert_eq!(replace(&mut desk, old.sequence, 2).unwrap_err(), Refusal::LinkTooLong);
     assert_eq!(open(&desk, old.sequence), *old.lease);
     assert_eq!(desk.lease("uid:1", None).unwrap_err(), Refusal::LinkTooLong);
+}
+
+#[test]
+fn a_link_may_be_as_long_as_a_record_has_room_for() {
+    let (mut desk, old) = leased();
+    let kept = |lease: &Lease| {
+        let Holder::Caller { url, sealed, .. } = &lease.holder else { panic!("presumed") };
+        url.len() + sealed.len()
+    };
+    let base_url = |spare: usize| format!("https://form.example{}", "x".repeat(spare));
+    let spare = LINK_BYTES_MAX - kept(&old.lease);
+    for (bytes, fits) in [(spare, true), (spare + 1, false)] {
+        let keyring = Keyring::new(Cipher::Ecb, &Secret::new("k".to_owned()), []);
+        let form = Form::new(&base_url(bytes), "pid_test", Mode::Mixed, keyring);
+        desk.blank = Draft { form: Arc::new(form), ..blank() };
+        match desk.lease("uid:1", None) {
+            Ok(told) => assert!(fits && kept(&told.lease) == LINK_BYTES_MAX),
+            Err(refusal) => assert_eq!((fits, refusal), (false, Refusal::LinkTooLong)),
+        }
+    }
 }
