@@ -8,9 +8,9 @@ use argospool::domain::{
     limits::LINK_BYTES_MAX,
     liveform::{Asked, Draft, Form, Mode, Parameter},
     pause::Activity,
-    pool::{Command, Granted, Policy, Refusal, Reply},
+    pool::{Command, Event, Granted, Policy, Refusal, Reply, Wanted},
     secret::Secret,
-    token::{Ending, Holder, Labels, Lease},
+    token::{Ending, Holder, Labels},
 };
 
 use super::{leased, open, replacement};
@@ -126,22 +126,25 @@ fn a_link_that_is_too_long_as_links_are_written_today_changes_nothing() {
     assert_eq!(desk.lease("uid:1", None).unwrap_err(), Refusal::LinkTooLong);
 }
 
+/// Both count: the URL, and what is kept of its envelope.
 #[test]
 fn a_link_may_be_as_long_as_a_record_has_room_for() {
-    let (mut desk, old) = leased();
-    let kept = |lease: &Lease| {
-        let Holder::Caller { url, sealed, .. } = &lease.holder else { panic!("presumed") };
-        url.len() + sealed.len()
-    };
-    let base_url = |spare: usize| format!("https://form.example{}", "x".repeat(spare));
-    let spare = LINK_BYTES_MAX - kept(&old.lease);
-    for (bytes, fits) in [(spare, true), (spare + 1, false)] {
+    let desk = Desk::stocked(usual(), 1);
+    let kept = |spare: usize| {
+        let base_url = format!("https://form.example{}", "x".repeat(spare));
         let keyring = Keyring::new(Cipher::Ecb, &Secret::new("k".to_owned()), []);
-        let form = Form::new(&base_url(bytes), "pid_test", Mode::Mixed, keyring);
-        desk.blank = Draft { form: Arc::new(form), ..blank() };
-        match desk.lease("uid:1", None) {
-            Ok(told) => assert!(fits && kept(&told.lease) == LINK_BYTES_MAX),
-            Err(refusal) => assert_eq!((fits, refusal), (false, Refusal::LinkTooLong)),
-        }
-    }
+        let form = Arc::new(Form::new(&base_url, "pid_test", Mode::Sealed, keyring));
+        let asked = Asked::default().with(Parameter::Cf1, "a b");
+        let params = rules().resolve(&asked, "", desk.now).unwrap();
+        let draft = Some(Draft { form, params, ..blank() });
+        let wanted = vec![Wanted { draft, ..desk.wish("uid:1", None) }];
+        let verdict = desk.pool.decide(&Command::Lease { wanted }, desk.now)?;
+        let Event::Leased { lease, .. } = &verdict.events[0] else { panic!("no lease") };
+        let Holder::Caller { url, sealed, .. } = &lease.holder else { panic!("presumed") };
+        assert!(!sealed.is_empty());
+        Ok(url.len() + sealed.len())
+    };
+    let spare = LINK_BYTES_MAX - kept(0).unwrap();
+    assert_eq!(kept(spare), Ok(LINK_BYTES_MAX));
+    assert_eq!(kept(spare + 1), Err(Refusal::LinkTooLong));
 }
