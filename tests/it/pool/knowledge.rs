@@ -138,6 +138,15 @@ fn when_the_last_doubt_about_an_order_ends_what_was_taken_for_foreign_is_counted
     assert_eq!(desk.pool.foreign(), 0);
 }
 
+#[test]
+fn where_nothing_was_taken_for_foreign_the_end_of_a_doubt_asks_for_no_count() {
+    let mut desk = Desk::stocked(usual(), 0);
+    let order = desk.mint(5);
+    desk.attempt(order, Attempt::Unanswered);
+    desk.attempt(order, Attempt::Settled);
+    assert_eq!((desk.pool.foreign(), desk.effects()), (0, Vec::new()));
+}
+
 /// R1.
 #[test]
 fn when_tokens_in_doubt_are_deleted_what_was_taken_for_foreign_is_counted_again() {
