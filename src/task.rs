@@ -130,6 +130,19 @@ mod tests {
         assert!(began.elapsed() <= Duration::from_secs(21));
     }
 
+    /// S2.
+    #[tokio::test(start_paused = true)]
+    async fn edges_that_do_not_end_leave_the_engines_half_of_the_time() {
+        let mut roster = Roster::default();
+        roster.start(Task::Grpc, |_| std::future::pending());
+        roster.start(Task::Engine, |stop| async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            Ok(())
+        });
+        assert_eq!(roster.stop(Duration::from_secs(20)).await, 1, "the edge alone was cut off");
+    }
+
     #[tokio::test]
     async fn a_task_that_dies_is_named() {
         let mut roster = Roster::default();

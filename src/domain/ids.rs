@@ -233,3 +233,81 @@ impl fmt::Display for ProjectName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// U1 (contract 1.2).
+    #[test]
+    fn a_token_id_is_what_argos_takes_and_nothing_else() {
+        let bytes = |length: usize| "a".repeat(length);
+        for good in [&bytes(8), &bytes(64), "a.b_c-d9", "Z0000000"] {
+            assert!(TokenId::parse(good).is_ok(), "{good}");
+        }
+        let strange = ["", "abc def9", "abc/def9", "abcdefg\u{e9}", "abcdef\n9"];
+        let ends = ["-bcdefgh", "abcdefg-", ".bcdefgh", "abcdefg_"];
+        for bad in [bytes(7), bytes(65)].iter().map(String::as_str).chain(strange).chain(ends) {
+            assert!(TokenId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// U1.
+    #[test]
+    fn a_prefix_is_what_a_token_id_may_begin_with() {
+        for good in ["a", "0", "ap-", "a.b_c-", &"a".repeat(32)] {
+            assert!(TokenPrefix::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", ".a", "a b", "a\u{e9}", &"a".repeat(33)] {
+            assert!(TokenPrefix::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_a_uuid_in_its_usual_form_and_is_written_as_it_was_read() {
+        let text = "01234567-89ab-cdef-0123-456789abcdef";
+        let id = RequestId::parse(text).unwrap();
+        assert_eq!(id, RequestId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
+        assert_eq!(id.to_string(), text);
+        assert_eq!(RequestId::parse(&text.to_uppercase()), Ok(id));
+        let undashed = text.replace('-', "0");
+        for bad in ["", &text[1..], &text.replace('7', "g"), &undashed, &format!("{text}0")] {
+            assert!(RequestId::parse(bad).is_err(), "{bad:?}");
+        }
+        for at in 0..36 {
+            let mut swapped = text.to_owned();
+            let other = if &text[at..=at] == "-" { "0" } else { "-" };
+            swapped.replace_range(at..=at, other);
+            assert!(RequestId::parse(&swapped).is_err(), "{swapped:?}");
+        }
+    }
+
+    #[test]
+    fn names_from_outside_are_bounded_and_of_their_alphabet() {
+        assert!(Owner::parse("uid:1").is_ok() && Owner::parse(&"a".repeat(64)).is_ok());
+        assert!(Owner::parse("").is_err() && Owner::parse(&"a".repeat(65)).is_err());
+        assert!(
+            SubmissionId::parse("s!1").is_ok() && SubmissionId::parse(&"a".repeat(128)).is_ok()
+        );
+        for bad in ["", "a b", "a\u{e9}", "a\n", &"a".repeat(129)] {
+            assert!(SubmissionId::parse(bad).is_err(), "{bad:?}");
+        }
+        for good in ["a", "kyc_2", &"a".repeat(32)] {
+            assert!(ProjectName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "2a", "_a", "A", "a-b", "aB", &"a".repeat(33)] {
+            assert!(ProjectName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// P1.
+    #[test]
+    fn a_token_id_is_not_printed() {
+        assert_eq!(format!("{:?}", TokenId::parse("secret-token").unwrap()), "TokenId(…)");
+    }
+
+    #[test]
+    fn an_order_is_named_after_its_first_token() {
+        assert_eq!(OrderId(Sequence::new(500)).to_string(), "order-500");
+    }
+}

@@ -298,6 +298,24 @@ mod tests {
         assert_eq!(seal(2).open_token(&id), None);
     }
 
+    /// U1.
+    #[test]
+    fn an_id_of_another_ledger_under_the_same_key_does_not_open() {
+        let other =
+            |tag| Seal::new(&LedgerIdentity { id: 1, tag, id_key: [1; 16], digest_key: [1; 32] });
+        let id = other([1; 4]).token_id(&prefix(), Sequence::new(5), [0; 5]);
+        assert_eq!(other([1; 4]).open_token(&id), Some(Sequence::new(5)));
+        assert_eq!(other([1, 1, 1, 2]).open_token(&id), None);
+    }
+
+    /// P1.
+    #[test]
+    fn an_identity_prints_none_of_its_keys() {
+        let identity =
+            LedgerIdentity { id: 1, tag: [7; 4], id_key: [77; 16], digest_key: [88; 32] };
+        assert_eq!(format!("{identity:?}"), format!("LedgerIdentity({:032x})", 1));
+    }
+
     #[test]
     fn an_id_of_nobody_does_not_open() {
         for text in ["12345678", "ap-zzzzzzzzzzzzzzzzzzzzzz", "ap-0000000000000000000000"] {

@@ -390,4 +390,10 @@ mod tests {
     fn a_use_without_a_submission_adds_none() {
         assert!(heard(&[fact(0, None, None, 1)]).is_empty());
     }
+
+    /// P1.
+    #[test]
+    fn what_argos_echoes_of_a_link_is_not_printed() {
+        assert_eq!(format!("{:?}", Marks(vec!["somebody".into()])), "Marks(…)");
+    }
 }

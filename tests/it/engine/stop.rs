@@ -25,6 +25,23 @@ async fn a_stop_waits_for_the_calls_that_are_out_and_writes_down_what_became_of_
     assert_eq!(next.handle.status().await.unwrap().doubtful_orders, 0, "it was settled");
 }
 
+/// S2: what is due is due for the next process.
+#[tokio::test(start_paused = true)]
+async fn no_call_begins_during_a_stop() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let given = bench.lease("uid:1", None).await.unwrap().sequence();
+    bench.supplier.script(|script| script.silent = true);
+    bench.handle.refill(500).await.unwrap();
+    bench.until("an order is out", |status| status.calls_in_flight == 1).await;
+    bench.stop.cancel();
+    bench.handle.revoke(given, None, None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.supplier.deletions(), Vec::<Vec<_>>::new());
+    bench.supplier.script(|script| script.silent = false);
+    ended(bench.running).await.unwrap();
+}
+
 /// S2.
 #[tokio::test(start_paused = true)]
 async fn callers_that_come_during_a_stop_are_sent_elsewhere() {

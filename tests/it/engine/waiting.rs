@@ -52,6 +52,15 @@ async fn callers_are_served_in_the_order_of_their_arrival() {
     }
 }
 
+/// R1: nothing else wakes the engine then.
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_waits_is_served_as_soon_as_the_first_order_is_ready() {
+    let began = Instant::now();
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.lease_within("uid:1", None, 60 * SECOND).await.unwrap();
+    assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+}
+
 /// L3.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_repeated_while_it_waits_is_given_one_lease() {

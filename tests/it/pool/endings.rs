@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use argospool::domain::{
     ids::{Owner, Sequence, SubmissionId},
-    pool::{Command, Effect, Policy, Refusal, Replacement, Reply, UnderWay},
+    pool::{Command, Effect, Event, Policy, Refusal, Replacement, Reply, UnderWay},
     submission::{Fact, FactKind},
     time::Timestamp,
     token::{Decision, DoomCause, Ending, Holder, Lease, Stage},
@@ -99,6 +99,18 @@ fn a_link_that_was_closed_to_entries_earlier_stays_dead_since_then() {
     desk.wait(200);
     desk.deleted(vec![told.sequence]);
     assert_eq!(desk.line(told.sequence).link_dead, Some(dead));
+}
+
+#[test]
+fn a_link_that_dies_in_the_moment_of_its_deletion_is_told_of_once() {
+    let (mut desk, told) = leased();
+    desk.fact(told.sequence, FactKind::Started);
+    revoke(&mut desk, told.sequence).unwrap();
+    desk.wait(180);
+    let (sequences, lines) = (vec![told.sequence], vec![desk.line(told.sequence).clone()]);
+    let command = Command::Deleted { sequences: sequences.clone(), done: true, lines };
+    let events = desk.pool.decide(&command, desk.now).unwrap().events;
+    assert_eq!(events, [Event::Deleted { sequences }]);
 }
 
 /// Whoever has the link can enter for three minutes after its first use, unless it is killed first.

@@ -181,6 +181,17 @@ fn a_fact_about_a_token_of_no_line_is_no_news() {
     assert!(!desk.pool.halted());
 }
 
+/// B2: whatever opens under our key, what was never written down here was never ours.
+#[test]
+fn an_id_of_a_sequence_that_was_never_minted_is_nobody_s() {
+    let desk = Desk::stocked(usual(), 3);
+    let (seal, prefix) = (desk.pool.seal(), &desk.pool.policy().prefix);
+    let opens =
+        |number| desk.pool.sequence_of(&seal.token_id(prefix, Sequence::new(number), [9; 5]));
+    assert_eq!(opens(2), Some(Sequence::new(2)));
+    assert_eq!(opens(3), None);
+}
+
 /// What a fact about this token would change.
 fn events_of(desk: &Desk, sequence: Sequence, kind: FactKind, at: Timestamp) -> Vec<Event> {
     let line = desk.records.lines.get(&sequence).cloned().map(Into::into);
@@ -263,6 +274,16 @@ fn a_late_sign_of_use_brings_no_deletion_forward() {
     let before = desk.doom(sequence).not_before;
     assert!(desk.fact_at(sequence, FactKind::Started, issued));
     assert_eq!(desk.doom(sequence).not_before, before);
+}
+
+#[test]
+fn a_late_sign_of_use_that_leaves_the_deletion_where_it_is_says_nothing_about_it() {
+    let (mut desk, told) = leased();
+    let issued = desk.now;
+    desk.pass(600);
+    assert_eq!(desk.doom(told.sequence).not_before, issued.plus(desk.pool.policy().session_max));
+    let events = events_of(&desk, told.sequence, FactKind::Started, issued);
+    assert!(matches!(events[..], [Event::LateFact { .. }]), "{events:?}");
 }
 
 /// Its line was cut off; that it was leased stands in its doom.

@@ -138,6 +138,15 @@ fn when_the_last_doubt_about_an_order_ends_what_was_taken_for_foreign_is_counted
     assert_eq!(desk.pool.foreign(), 0);
 }
 
+#[test]
+fn where_nothing_was_taken_for_foreign_the_end_of_a_doubt_asks_for_no_count() {
+    let mut desk = Desk::stocked(usual(), 0);
+    let order = desk.mint(5);
+    desk.attempt(order, Attempt::Unanswered);
+    desk.attempt(order, Attempt::Settled);
+    assert_eq!((desk.pool.foreign(), desk.effects()), (0, Vec::new()));
+}
+
 /// R1.
 #[test]
 fn when_tokens_in_doubt_are_deleted_what_was_taken_for_foreign_is_counted_again() {
@@ -220,6 +229,17 @@ fn a_registration_that_leaves_during_a_count_spoils_it() {
     under_way.begin_count();
     under_way.overlaps_count();
     assert!(under_way.end_count());
+}
+
+#[test]
+fn nothing_leaves_while_a_count_is_alone() {
+    let mut desk = Desk::stocked(usual(), 0);
+    desk.mint(5);
+    let mut under_way = UnderWay::default();
+    under_way.begin_count();
+    assert_eq!(desk.pool.outstanding(desk.now, &under_way, 500), []);
+    assert!(!under_way.end_count(), "nothing overlapped it");
+    assert_eq!(desk.registrations().len(), 1);
 }
 
 #[test]

@@ -43,6 +43,18 @@ fn a_second_lease_of_one_token_ends_the_process() {
     desk.pool.apply(&verdict.events[0]);
 }
 
+/// L1.
+#[test]
+#[should_panic(expected = "L1: a token was leased that was doomed")]
+fn a_lease_of_a_token_on_its_way_out_ends_the_process() {
+    let mut desk = Desk::stocked(usual(), 1);
+    let wanted = vec![desk.wish("uid:1", None)];
+    let verdict = desk.pool.decide(&Command::Lease { wanted }, desk.now).unwrap();
+    let told = desk.lease("uid:2", None).unwrap();
+    desk.release(told.sequence, "uid:2").unwrap();
+    desk.pool.apply(&verdict.events[0]);
+}
+
 /// L3.
 #[test]
 fn a_repeated_request_is_given_the_same_lease_byte_for_byte() {
@@ -91,6 +103,7 @@ fn a_repeated_request_whose_lease_has_closed_learns_that_and_gets_no_other_token
 #[test]
 fn a_request_id_of_a_closed_lease_that_stands_for_another_wish_is_refused() {
     let mut desk = Desk::stocked(usual(), 10);
+    desk.lease("uid:2", None).unwrap();
     let first = desk.lease("uid:1", Some(7)).unwrap();
     desk.release(first.sequence, "uid:1").unwrap();
     for _ in 0..2 {
@@ -98,7 +111,7 @@ fn a_request_id_of_a_closed_lease_that_stands_for_another_wish_is_refused() {
         assert_eq!(desk.take(vec![other.clone()]).unwrap_err(), Refusal::RequestIdReused);
         let batch = vec![desk.wish("uid:1", Some(8)), other];
         assert_eq!(desk.take(batch).unwrap_err(), Refusal::RequestIdReused);
-        assert_eq!(desk.pool.census().leased, 0);
+        assert_eq!(desk.pool.census().leased, 1);
         desk.reopen();
     }
 }
@@ -356,4 +369,16 @@ fn a_large_suspicion_is_taken_in_steps() {
         assert!(steps <= 3, "{:?}", desk.pool.census());
     }
     assert_eq!(desk.pool.decide(&Command::Suspect { below }, desk.now).unwrap().events, []);
+}
+
+/// B2: what ARGOS may know of is not forgotten half way.
+#[test]
+fn a_suspicion_that_takes_two_steps_forgets_no_token_of_an_order() {
+    let mut desk = Desk::new(usual());
+    desk.mint(500);
+    desk.mint(100);
+    let below = Sequence::new(600);
+    desk.tell(&Command::Suspect { below }).unwrap();
+    desk.tell(&Command::Suspect { below }).unwrap();
+    assert_eq!((desk.pool.census().leased, desk.pool.orders().count()), (600, 0));
 }

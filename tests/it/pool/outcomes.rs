@@ -159,6 +159,8 @@ fn a_result_without_a_token_finds_its_lease_by_the_submission_that_was_seen_befo
     let sequence = desk.lease("uid:1", None).unwrap().sequence;
     started(&mut desk, sequence, "sub-1");
     assert_eq!(desk.pool.bind(&result(&desk, "sub-1", "")), Bound::To(sequence));
+    desk.reopen();
+    assert_eq!(desk.pool.bind(&result(&desk, "sub-1", "")), Bound::To(sequence), "S1");
     desk.pass(1_800);
     assert_eq!(desk.pool.bind(&result(&desk, "sub-1", "")), Bound::To(sequence), "also closed");
 }

@@ -117,6 +117,15 @@ fn a_halt_stops_hand_outs_and_refill_and_ends_when_a_person_resumes_leasing() {
 }
 
 #[test]
+fn a_breach_that_stops_nothing_is_forgotten_as_well_when_a_person_resumes_leasing() {
+    let mut desk = Desk::stocked(usual(), 1);
+    broken(&mut desk, Promise::C1);
+    assert_eq!((desk.pool.halted(), desk.pool.breaches().len()), (false, 1));
+    resume(&mut desk, &[Activity::Leasing]);
+    assert_eq!(desk.pool.breaches(), []);
+}
+
+#[test]
 fn a_key_of_another_project_stops_purge_as_well_until_a_person_resumes() {
     let mut desk = Desk::stocked(usual(), 5);
     let sequence = desk.lease("uid:1", None).unwrap().sequence;

@@ -75,6 +75,15 @@ fn nothing_is_deleted_before_its_time() {
 
 /// C2.
 #[test]
+fn somebody_wakes_when_a_doomed_token_may_be_deleted() {
+    let mut desk = Desk::stocked(usual(), 1);
+    desk.lease("uid:1", None).unwrap();
+    desk.pass(600);
+    assert_eq!(desk.pool.next_deadline(desk.now), Some(desk.after(1_200)));
+}
+
+/// C2.
+#[test]
 fn a_deletion_that_failed_is_tried_again_later_and_later() {
     let mut desk = doomed(1);
     let sequences = vec![Sequence::ZERO];

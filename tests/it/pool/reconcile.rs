@@ -84,6 +84,16 @@ fn what_is_missing_once_is_held_back_and_nothing_else() {
     assert_eq!(desk.lease("uid:1", None).unwrap().sequence, Sequence::ZERO);
 }
 
+/// L2.
+#[test]
+fn a_leased_token_on_a_list_stays_off_the_shelf() {
+    let mut desk = Desk::stocked(usual(), 10);
+    let first = desk.lease("uid:1", None).unwrap();
+    desk.list_without(&[]);
+    assert_eq!(desk.pool.census().ready, 9);
+    assert_ne!(desk.lease("uid:2", None).unwrap().token, first.token);
+}
+
 #[test]
 fn what_is_missing_in_two_listings_some_time_apart_has_vanished() {
     let mut desk = Desk::stocked(usual(), 100);

@@ -93,6 +93,14 @@ fn a_trial_takes_the_place_of_none_that_was_asked_for_beyond_the_target() {
     assert_eq!(desk.pool.plan(desk.now, None, 500).need, 40);
 }
 
+#[test]
+fn a_trial_leaves_no_wish_for_more_behind_where_nobody_had_one() {
+    let mut desk = Desk::stocked(usual(), 0);
+    trial(&mut desk).unwrap();
+    let target = usual().refill.target();
+    assert_eq!(desk.pool.plan(desk.now, None, 500).need, target - 1);
+}
+
 /// Other orders, however many, other doomed tokens and other questions are left alone.
 #[test]
 fn where_only_trials_are_wanted_nothing_else_is_called_for() {

@@ -307,6 +307,19 @@ fn moved(from: Duration, by: i64) -> Duration {
     if by < 0 { from.saturating_sub(span) } else { from + span }
 }
 
+/// T1.
+#[test]
+fn a_boot_time_clock_that_steps_back_counts_no_moment_twice() {
+    let mut machine = Machine::new();
+    machine.pass(MINUTE);
+    let ahead = machine.boot;
+    machine.boot -= 30 * SECOND;
+    machine.time.advance(machine.reading());
+    machine.boot = ahead;
+    machine.time.advance(machine.reading());
+    assert_eq!(machine.since_noon(), MINUTE);
+}
+
 proptest! {
     /// T1: and not only does it never stand still, it makes at least half of what boot time made.
     #[test]

@@ -68,6 +68,21 @@ async fn groups_are_folded_into_blocks_and_go() {
     assert_eq!(place.opened().await.unwrap().tokens.len(), 8_000);
 }
 
+/// J2: a process may die between the head that says so and the removal of what was folded.
+#[tokio::test]
+async fn a_group_that_was_folded_and_is_there_still_changes_nothing() {
+    let mut place = Directory::new();
+    lived(&mut place, 1_000).await;
+    place.stop();
+    let before = place.torn_away().opened().await.unwrap().tokens;
+    meddle(&place, "groups", |groups| {
+        let (_, value) = groups.first().unwrap().unwrap();
+        let first = [1_u64.to_be_bytes().as_slice(), &[0; 4]].concat();
+        groups.insert(first, value).unwrap();
+    });
+    assert_eq!(place.opened().await.unwrap().tokens, before);
+}
+
 #[tokio::test]
 async fn the_last_group_counts_with_all_its_parts_or_not_at_all() {
     let mut place = Directory::new();
@@ -166,6 +181,27 @@ async fn a_restored_past_is_suspected_until_the_first_commit_after_it() {
     ledger.commit(Group { tokens: vec![leased(1)], granted, ..group(4) }).await.unwrap();
     drop(ledger);
     assert_eq!(place.opened().await.unwrap().suspect_below, None);
+}
+
+/// L1: leases are named after sequences.
+#[tokio::test]
+async fn a_restored_past_mints_no_sequence_of_the_lost_one_again() {
+    let mut place = Directory::new();
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { next: Sequence::new(500), ..group(1) }).await.unwrap();
+    drop(ledger);
+    place.stop();
+    let past = place.torn_away();
+    place.start();
+    let mut ledger = place.sled();
+    ledger.open(opening()).await.unwrap();
+    ledger.commit(Group { next: Sequence::new(1_000), ..group(2) }).await.unwrap();
+    drop(ledger);
+    place.stop();
+    fs::remove_dir_all(place.data().join("ledger")).unwrap();
+    copy(&past.data().join("ledger"), &place.data().join("ledger"));
+    assert_eq!(place.opened().await.unwrap().next, Sequence::new(1_000));
 }
 
 #[tokio::test]

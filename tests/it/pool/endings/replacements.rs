@@ -8,14 +8,14 @@ use argospool::domain::{
     limits::LINK_BYTES_MAX,
     liveform::{Asked, Draft, Form, Mode, Parameter},
     pause::Activity,
-    pool::{Command, Granted, Policy, Refusal, Reply},
+    pool::{Command, Event, Granted, Policy, Refusal, Reply, Wanted},
     secret::Secret,
     token::{Ending, Holder, Labels},
 };
 
 use super::{leased, open, replacement};
 use crate::{
-    links::{form, rules},
+    links::{blank, form, rules},
     pool::{Desk, Told, told, usual},
 };
 
@@ -124,4 +124,27 @@ fn a_link_that_is_too_long_as_links_are_written_today_changes_nothing() {
     assert_eq!(replace(&mut desk, old.sequence, 2).unwrap_err(), Refusal::LinkTooLong);
     assert_eq!(open(&desk, old.sequence), *old.lease);
     assert_eq!(desk.lease("uid:1", None).unwrap_err(), Refusal::LinkTooLong);
+}
+
+/// Both count: the URL, and what is kept of its envelope.
+#[test]
+fn a_link_may_be_as_long_as_a_record_has_room_for() {
+    let desk = Desk::stocked(usual(), 1);
+    let kept = |spare: usize| {
+        let base_url = format!("https://form.example{}", "x".repeat(spare));
+        let keyring = Keyring::new(Cipher::Ecb, &Secret::new("k".to_owned()), []);
+        let form = Arc::new(Form::new(&base_url, "pid_test", Mode::Sealed, keyring));
+        let asked = Asked::default().with(Parameter::Cf1, "a b");
+        let params = rules().resolve(&asked, "", desk.now).unwrap();
+        let draft = Some(Draft { form, params, ..blank() });
+        let wanted = vec![Wanted { draft, ..desk.wish("uid:1", None) }];
+        let verdict = desk.pool.decide(&Command::Lease { wanted }, desk.now)?;
+        let Event::Leased { lease, .. } = &verdict.events[0] else { panic!("no lease") };
+        let Holder::Caller { url, sealed, .. } = &lease.holder else { panic!("presumed") };
+        assert!(!sealed.is_empty());
+        Ok(url.len() + sealed.len())
+    };
+    let spare = LINK_BYTES_MAX - kept(0).unwrap();
+    assert_eq!(kept(spare), Ok(LINK_BYTES_MAX));
+    assert_eq!(kept(spare + 1), Err(Refusal::LinkTooLong));
 }

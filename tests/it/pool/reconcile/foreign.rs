@@ -37,6 +37,7 @@ fn foreign_ids_are_told_apart_by_a_listing_and_take_room_from_then_on() {
     let report = desk.report();
     assert_eq!((report.foreign, report.foreign_like_ours, report.missing), (3, 1, 3));
     assert_eq!(report.foreign_hints, ["ap-not… (1)", "other-… (2)"]);
+    assert_eq!(desk.pool.foreign(), 3, "C1: also before the next count");
     desk.counted(30, false);
     assert_eq!(desk.pool.foreign(), 3);
 }

@@ -1,0 +1,3 @@
+//! The clock that all pools share.
+
+pub mod clock;
