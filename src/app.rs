@@ -10,6 +10,7 @@ pub mod clock;
 mod edges;
 pub mod entropy;
 mod keys;
+mod ledger;
 mod policy;
 mod preflight;
 pub mod preview;
@@ -23,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use addresses::{Addresses, BindError};
 pub use keys::Keys;
+pub use ledger::{
+    Audit, Books, Breach, Imported, Inventory, Remembered, Standing, audit, export, import,
+};
 pub use policy::Unfit;
 pub use preflight::offline as preflight;
 
@@ -81,6 +85,9 @@ pub enum Failure {
     Ledger { project: String, source: LedgerError },
     #[error("open the data directory")]
     Storage(#[source] LedgerError),
+    /// The configuration keeps no ledger that outlives the daemon.
+    #[error("ledger.kind is memory: there is nothing on a disk")]
+    InMemory,
     /// Of several projects none was named, or one that there is not.
     #[error("name one of the projects: {0}")]
     NoProject(String),

@@ -233,7 +233,8 @@ impl Engine {
     }
 }
 
-fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
+/// The pool as a ledger gives it back, before anything is done about it.
+pub(crate) fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
     // An older past of itself gives no sequence out again: leases are named after them.
     let shown = opened.suspect_below.unwrap_or_default();

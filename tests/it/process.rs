@@ -6,6 +6,7 @@
 //! in time: states are waited for, and a bound only says *never*.
 
 mod argos;
+mod backup;
 mod callers;
 mod daemon;
 mod disk;

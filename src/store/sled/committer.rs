@@ -461,7 +461,7 @@ fn answer<T>(answer: Answer<T>, outcome: Result<T, LedgerError>) {
 }
 
 /// Which start of the machine this is; the same number for ever where the kernel does not say.
-fn boot_id() -> u128 {
+pub(super) fn boot_id() -> u128 {
     let text = fs::read_to_string(BOOT_ID).unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     u128::from_str_radix(&digits, 16).unwrap_or_default()

@@ -48,6 +48,35 @@ pub(super) struct Testimony {
     pub clean: bool,
 }
 
+/// What a witness says about the ledger beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The ledger is the newest there was.
+    Current,
+    /// The witness has seen so many revisions more.
+    Behind {
+        revisions: u64,
+    },
+    /// An older past was met at an opening, and nothing was done about it yet.
+    Doubted,
+    /// The machine went down before the ledger was closed: the last commits may be missing.
+    PowerLost,
+    Missing,
+    Illegible,
+    OfAnotherLedger,
+}
+
+/// What a witness says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Of the last commit; `None` when an older past was met since.
+    pub revision: Option<u64>,
+    /// The first sequence never minted.
+    pub next: u64,
+    /// Nothing at or above this sequence was leased.
+    pub granted: u64,
+}
+
 /// What a witness file says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -79,6 +108,28 @@ impl Found {
             // Of another ledger, or no witness: nobody knows what was shown.
             Self::Testimony(_) | Self::Nothing | Self::Illegible => Some(claim.next),
         }
+    }
+
+    /// The same for a person.
+    pub(super) fn standing(&self, claim: &Claim) -> Standing {
+        match self {
+            Self::Nothing => Standing::Missing,
+            Self::Illegible => Standing::Illegible,
+            Self::Testimony(witness) if witness.ledger != claim.ledger => Standing::OfAnotherLedger,
+            Self::Testimony(witness) if witness.revision == REVISION_OF_DOUBT => Standing::Doubted,
+            Self::Testimony(witness) if claim.revision < witness.revision => {
+                Standing::Behind { revisions: witness.revision - claim.revision }
+            }
+            Self::Testimony(_) if self.suspect_below(claim).is_some() => Standing::PowerLost,
+            Self::Testimony(_) => Standing::Current,
+        }
+    }
+
+    /// What it says by itself, where there is no ledger to compare it with.
+    pub(super) fn remembered(&self) -> Option<Remembered> {
+        let Self::Testimony(Testimony { revision, next, granted, .. }) = *self else { return None };
+        let revision = (revision != REVISION_OF_DOUBT).then_some(revision);
+        Some(Remembered { revision, next, granted })
     }
 
     /// The first sequence never minted, as the witness remembers it.
@@ -305,6 +356,20 @@ mod tests {
         assert_eq!(ahead.next(&CLAIM), 700, "no sequence is minted twice");
         assert_eq!(Found::Nothing.suspect_below(&CLAIM), Some(500), "lost");
         assert_eq!(Found::Illegible.suspect_below(&CLAIM), Some(500), "illegible");
+    }
+
+    #[test]
+    fn a_person_is_told_why_a_ledger_is_suspected() {
+        let said = testimony();
+        let standing = |said: Testimony| Found::Testimony(said).standing(&CLAIM);
+        assert_eq!(standing(said), Standing::Current);
+        assert_eq!(standing(Testimony { revision: 13, ..said }), Standing::Behind { revisions: 3 });
+        assert_eq!(standing(Testimony { revision: u64::MAX, ..said }), Standing::Doubted);
+        assert_eq!(standing(Testimony { boot: 2, ..said }), Standing::PowerLost);
+        assert_eq!(standing(Testimony { boot: 2, clean: true, ..said }), Standing::Current);
+        assert_eq!(standing(Testimony { ledger: 2, ..said }), Standing::OfAnotherLedger);
+        assert_eq!(Found::Nothing.standing(&CLAIM), Standing::Missing);
+        assert_eq!(Found::Illegible.standing(&CLAIM), Standing::Illegible);
     }
 
     #[test]

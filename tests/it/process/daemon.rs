@@ -183,6 +183,15 @@ impl Home {
         Daemon { child, data: self.data.clone(), grpc: String::new(), http: String::new() }
     }
 
+    /// Runs a command without a daemon to its end; how it ended and everything that it wrote.
+    pub async fn command(&self, words: &[&str]) -> (ExitStatus, String) {
+        let mut command = Command::new(BINARY);
+        command.args(words).arg("--config").arg(self.config()).env_clear().stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8(told).unwrap())
+    }
+
     /// Starts a process and waits until it serves every project.
     pub async fn serve(&self) -> Daemon {
         let mut daemon = self.start();
