@@ -17,7 +17,7 @@ pub mod preview;
 mod project;
 mod storage;
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -168,7 +168,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         handles.push(examiner.handle.clone());
         checkups.opened(examiner);
         roster.start(Task::Engine, |stop| async move {
-            engine.run(stop).await.map_err(|error| chain(&error))
+            engine.run(stop).await.map_err(|error| error.chain())
         });
     }
     if let Some(argos) = argos {
@@ -248,15 +248,4 @@ impl Daemon {
             cut_off => ended.and(Err(Failure::CutOff(cut_off))),
         }
     }
-}
-
-/// An error with all its causes, as one sentence.
-fn chain(error: &LedgerError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,11 +11,14 @@ pub use self::audit::{Audit, Books, Breach, Inventory, audit};
 use super::{Failure, VERSION, World, policy, storage};
 pub use crate::store::sled::offline::{Remembered, Standing};
 use crate::{
-    config::{self, LedgerKind, Settings},
-    domain::ids::{ProjectName, Sequence},
+    config::{self, LedgerKind},
+    domain::{
+        ids::{ProjectName, Sequence},
+        token::Stage,
+    },
     port::LedgerError,
     store::sled::{
-        self,
+        Settings,
         offline::{self, Closed, Look, Making, Offline},
     },
 };
@@ -36,7 +39,7 @@ pub struct Imported {
 /// When a ledger cannot be read whole, above all because a daemon serves from it, or the file not be
 /// written.
 pub async fn export(
-    settings: Settings,
+    settings: config::Settings,
     world: World,
     named: String,
     to: PathBuf,
@@ -63,7 +66,7 @@ pub async fn export(
 /// # Errors
 ///
 /// When there is a ledger already, or the file is not a whole backup of these projects.
-pub async fn import(settings: Settings, from: PathBuf) -> Result<Imported, Failure> {
+pub async fn import(settings: config::Settings, from: PathBuf) -> Result<Imported, Failure> {
     beside(move || {
         let projects = named_projects(&settings, "")?;
         let imported = offline::import(&volume(&settings)?, &from, &projects);
@@ -85,7 +88,7 @@ async fn beside<T: Send + 'static>(
     done.unwrap_or_else(|_| Err(Failure::Task("reading the ledger panicked".to_owned())))
 }
 
-fn volume(settings: &config::Settings) -> Result<sled::Settings, Failure> {
+fn volume(settings: &config::Settings) -> Result<Settings, Failure> {
     match settings.ledger.kind {
         LedgerKind::Sled => Ok(storage::volume(settings)),
         LedgerKind::Memory => Err(Failure::InMemory),
@@ -121,7 +124,6 @@ fn unusable(sentence: String) -> Failure {
 
 /// Tokens below a suspicion that the next opening takes out of use.
 fn taken_out(look: &Look) -> usize {
-    use crate::domain::token::Stage;
     let below = look.opened.suspect_below.unwrap_or(Sequence::ZERO);
     let exposed = |stage: &Stage| matches!(stage, Stage::Minted { .. } | Stage::Ready { .. });
     let tokens = look.opened.tokens.iter();

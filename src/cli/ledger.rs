@@ -143,6 +143,7 @@ pub(super) fn standing(inventory: &Inventory) -> (Tone, String) {
         }
         Some(Standing::Missing) => "missing".to_owned(),
         Some(Standing::Illegible) => "illegible".to_owned(),
+        Some(Standing::Copied) => "a copy, as old as the ledger beside it".to_owned(),
         Some(Standing::OfAnotherLedger) => "of another ledger".to_owned(),
     };
     let cost = words::counted(inventory.taken_out, "token");
@@ -167,6 +168,7 @@ fn witness(standing: Option<Standing>) -> &'static str {
         Some(Standing::PowerLost) => "power_lost",
         Some(Standing::Missing) => "missing",
         Some(Standing::Illegible) => "illegible",
+        Some(Standing::Copied) => "copied",
         Some(Standing::OfAnotherLedger) => "of_another_ledger",
     }
 }
@@ -219,6 +221,7 @@ mod tests {
             Standing::PowerLost,
             Standing::Missing,
             Standing::Illegible,
+            Standing::Copied,
             Standing::OfAnotherLedger,
         ] {
             let (tone, text) = told(standing);

@@ -148,7 +148,7 @@ impl Engine {
 
     /// What cannot get better by itself ends the engine.
     fn tell(&self, error: &LedgerError) -> Result<(), LedgerError> {
-        tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "ledger could not be opened again");
+        tracing::error!(project = %self.project, error = error.chain(), "ledger could not be opened again");
         match error {
             LedgerError::Fenced => Err(LedgerError::Fenced),
             LedgerError::Unusable(sentence) => Err(LedgerError::Unusable(sentence.clone())),

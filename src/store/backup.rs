@@ -130,7 +130,7 @@ impl<R: Read> Reader<R> {
                 Err(error) => Err(error),
                 Ok(()) => Err(BackupError::Longer(self.at - 1)),
             },
-            piece => {
+            piece @ (Piece::Preface(_) | Piece::Ledger(_) | Piece::Records(_)) => {
                 self.pieces += 1;
                 Ok(Some(piece))
             }
@@ -227,7 +227,9 @@ mod tests {
                 BackupError::Damaged { from, .. } => assert!(from as usize <= at),
                 // A length that was changed reaches beyond the end.
                 BackupError::Cut(end) => assert_eq!(end as usize, file.len()),
-                other => panic!("byte {at}: {other}"),
+                other @ (BackupError::Newer(_) | BackupError::Longer(_) | BackupError::Io(_)) => {
+                    panic!("byte {at}: {other}")
+                }
             }
         }
     }

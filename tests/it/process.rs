@@ -7,10 +7,14 @@
 
 mod argos;
 mod backup;
+mod boot_clock;
 mod callers;
+mod copied;
 mod daemon;
+mod damaged;
 mod disk;
 mod doubt;
+mod frozen;
 mod hooks;
 mod keys;
 mod killed;
@@ -24,6 +28,8 @@ mod preflight;
 mod projects;
 mod refused;
 mod shell;
+mod sick;
 mod stopped;
 mod transfer;
 mod url;
+mod volume;

@@ -3,12 +3,12 @@
 use super::{Remembered, Standing, beside, taken_out, unusable, volume};
 use crate::{
     app::{Failure, World, policy},
-    config::Settings,
+    config,
     domain::{ids::ProjectName, time::Timestamp, token::Stage},
     engine,
     port::LedgerError,
     store::sled::{
-        self,
+        Settings,
         offline::{self, Closed, Look, Offline},
     },
 };
@@ -98,7 +98,7 @@ impl Inventory {
 ///
 /// When there is nothing to look at, or a daemon serves from it. A ledger that is damaged is no error
 /// but a finding.
-pub async fn audit(settings: Settings, world: World) -> Result<Audit, Failure> {
+pub async fn audit(settings: config::Settings, world: World) -> Result<Audit, Failure> {
     beside(move || {
         let now = world.clock.wall();
         let projects = policy::projects(&settings).map_err(Failure::Unfit)?;
@@ -121,7 +121,7 @@ pub async fn audit(settings: Settings, world: World) -> Result<Audit, Failure> {
 
 fn whole(
     offline: &Offline,
-    at: &sled::Settings,
+    at: &Settings,
     projects: Vec<policy::Project>,
     now: Timestamp,
 ) -> Audit {
@@ -130,7 +130,7 @@ fn whole(
     let books = |project: policy::Project| {
         let books = one(offline, &project, now).unwrap_or_else(|error| {
             let remembered = offline::remembered(at, &project.name);
-            Books::Closed(crate::app::chain(&error), remembered)
+            Books::Closed(error.chain(), remembered)
         });
         (project.name.to_string(), books)
     };

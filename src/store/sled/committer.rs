@@ -353,7 +353,9 @@ impl Committer {
         }
         self.projects.clear();
         self.shelves.values().for_each(|shelf| shelf.detach());
-        drop(self.database.take());
+        // sled syncs its file when it is put down, and panics when that fails. It is over either way.
+        let database = self.database.take();
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(database)));
         database::rewrite(&self.settings).map_err(|error| LedgerError::Unreadable(error.into()))?;
         let database = Database::open(&self.settings)
             .map_err(|sentence| LedgerError::Unreadable(sentence.into()))?;

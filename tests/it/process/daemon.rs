@@ -64,6 +64,8 @@ pub struct Home {
     dir: tempfile::TempDir,
     data: PathBuf,
     settings: BTreeMap<String, String>,
+    /// Words before those of the daemon.
+    launcher: Vec<String>,
 }
 
 impl Home {
@@ -75,7 +77,8 @@ impl Home {
     pub fn at(api_url: &str, form_url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let home = Self { dir, data: data.clone(), settings: BTreeMap::new() };
+        let home =
+            Self { dir, data: data.clone(), settings: BTreeMap::new(), launcher: Vec::new() };
         let key = home.secret("key", KEY);
         home.with("data_dir", text(data.display()))
             .with("grpc.listen", text("127.0.0.1:0"))
@@ -122,6 +125,12 @@ impl Home {
     pub fn keeping_its_ledger_in(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);
         self.with("data_dir", text(data.display()))
+    }
+
+    /// The same, started by way of a command that gives its process to the daemon.
+    pub fn started_by(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
     }
 
     pub fn data(&self) -> &Path {
@@ -172,8 +181,10 @@ impl Home {
         // A process that was killed leaves its addresses behind.
         let _ = fs::remove_file(self.data.join("addresses.json"));
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("log")).unwrap();
-        let child = Command::new(BINARY)
-            .args(["serve".as_ref(), "--config".as_ref(), config.as_os_str()])
+        let mut words = self.launcher.iter().map(String::as_str).chain([BINARY, "serve"]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["--config".as_ref(), config.as_os_str()])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -245,17 +256,24 @@ pub struct Daemon {
 impl Daemon {
     /// Waits until it serves every project.
     pub async fn serves(&mut self) {
+        let ended = self.serves_or_ends().await;
+        assert!(ended.is_none(), "the daemon ended by itself");
+    }
+
+    /// Waits until it serves every project, or has ended by itself.
+    pub async fn serves_or_ends(&mut self) -> Option<ExitStatus> {
         let addresses = self.data.join("addresses.json");
-        let found = until("the daemon writes its addresses", async || {
-            assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended by itself");
+        until("the daemon is ready", async || {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return Some(Some(ended));
+            }
             let text = fs::read(&addresses).ok()?;
-            serde_json::from_slice::<serde_json::Value>(&text).ok()
+            let found: serde_json::Value = serde_json::from_slice(&text).ok()?;
+            let address = |name: &str| found[name].as_str().unwrap().to_owned();
+            (self.grpc, self.http) = (format!("http://{}", address("grpc")), address("http"));
+            (self.look("/readyz").await?.0 == 200).then_some(None)
         })
-        .await;
-        let address = |name: &str| found[name].as_str().unwrap().to_owned();
-        (self.grpc, self.http) = (format!("http://{}", address("grpc")), address("http"));
-        until("the daemon is ready", async || (self.get("/readyz").await.0 == 200).then_some(()))
-            .await;
+        .await
     }
 
     /// Where it serves gRPC, as a URL.
@@ -333,16 +351,21 @@ impl Daemon {
 
     /// Status and body of a page on the HTTP side.
     pub async fn get(&self, path: &str) -> (u16, String) {
+        self.look(path).await.unwrap()
+    }
+
+    /// The same, of a daemon that may be gone.
+    async fn look(&self, path: &str) -> Option<(u16, String)> {
         let (address, path) = (self.http.clone(), path.to_owned());
         tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(&address).unwrap();
+            let mut stream = TcpStream::connect(&address).ok()?;
             let request =
                 format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
+            stream.write_all(request.as_bytes()).ok()?;
             let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-            (status, answer)
+            stream.read_to_string(&mut answer).ok()?;
+            let status = answer.split(' ').nth(1)?.parse().ok()?;
+            Some((status, answer))
         })
         .await
         .unwrap()
@@ -355,9 +378,12 @@ impl Daemon {
         Some(line.parse().unwrap())
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// As a power cut for the process: `kill -9`.
@@ -387,37 +413,4 @@ impl Drop for Daemon {
 
 pub fn counts(status: &ProjectStatus) -> argospool::api::proto::TokenCounts {
     status.counts.unwrap_or_default()
-}
-
-/// A file system in memory, gone when dropped. Needs root, as the whole test command does.
-pub struct Mount(PathBuf);
-
-impl Mount {
-    pub fn new(at: PathBuf, size: &str) -> Self {
-        fs::create_dir(&at).unwrap();
-        let mount = Self(at);
-        mount.run("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]);
-        mount
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn make_read_only(&self) {
-        self.run("mount", &["-o", "remount,ro"]);
-    }
-
-    fn run(&self, command: &str, arguments: &[&str]) {
-        let output = Command::new(command).args(arguments).arg(&self.0).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command} needs root: {told}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily: what is still open goes with the process that has it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

@@ -6,8 +6,9 @@ use argospool::sim::{Simulator, SimulatorOptions};
 use tonic::Code;
 
 use super::{
-    daemon::{Home, Mount, counts, text, until},
+    daemon::{Home, counts, text, until},
     load::{Diary, Load},
+    volume::Mount,
 };
 
 const MIB: u64 = 1 << 20;

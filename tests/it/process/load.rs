@@ -1,7 +1,7 @@
 //! Callers that ask without a pause and write down what they were told.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,9 +12,9 @@ use argospool::api::proto::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use tonic::{Status, transport::Channel};
 
-use super::daemon::{Daemon, until};
+use super::daemon::{Daemon, reason, until};
 
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +27,8 @@ pub struct Diary(Arc<Mutex<Vec<Page>>>);
 struct Page {
     request_id: String,
     lease: Option<Lease>,
+    /// Why there is none.
+    refusal: Option<String>,
 }
 
 impl Diary {
@@ -35,17 +37,36 @@ impl Diary {
         self.0.lock().unwrap().iter().filter(|page| page.lease.is_some()).count()
     }
 
+    /// Why callers were refused, and how often.
+    pub fn refusals(&self) -> BTreeMap<String, usize> {
+        let mut refusals = BTreeMap::new();
+        for refusal in self.0.lock().unwrap().iter().filter_map(|page| page.refusal.clone()) {
+            *refusals.entry(refusal).or_default() += 1;
+        }
+        refusals
+    }
+
+    /// Every token that was acknowledged.
+    pub fn tokens(&self) -> BTreeSet<String> {
+        let pages = self.0.lock().unwrap();
+        pages.iter().filter_map(|page| Some(page.lease.as_ref()?.token_id.clone())).collect()
+    }
+
     /// Asks once under a new request id. True when a lease was acknowledged.
     async fn ask(&self, pool: &mut TokenPoolServiceClient<Channel>) -> bool {
         let request_id = uuid::Uuid::new_v4().to_string();
         let place = {
             let mut pages = self.0.lock().unwrap();
-            pages.push(Page { request_id: request_id.clone(), lease: None });
+            pages.push(Page { request_id: request_id.clone(), lease: None, refusal: None });
             pages.len() - 1
         };
-        let lease = create(pool, request_id).await;
-        let acknowledged = lease.is_some();
-        self.0.lock().unwrap()[place].lease = lease;
+        let answer = create(pool, request_id).await;
+        let acknowledged = answer.is_ok();
+        let page = &mut self.0.lock().unwrap()[place];
+        match answer {
+            Ok(lease) => page.lease = Some(lease),
+            Err(status) => page.refusal = Some(reason(&status)),
+        }
         acknowledged
     }
 
@@ -55,7 +76,7 @@ impl Diary {
         let pages = self.0.lock().unwrap().clone();
         let mut tokens = BTreeSet::new();
         let mut pool = daemon.pool();
-        for Page { request_id, lease } in &pages {
+        for Page { request_id, lease, .. } in &pages {
             let again = create(&mut pool, request_id.clone()).await;
             let again = again.expect("a request can be repeated");
             if let Some(lease) = lease {
@@ -70,10 +91,13 @@ impl Diary {
     }
 }
 
-async fn create(pool: &mut TokenPoolServiceClient<Channel>, request_id: String) -> Option<Lease> {
+async fn create(
+    pool: &mut TokenPoolServiceClient<Channel>,
+    request_id: String,
+) -> Result<Lease, Status> {
     let wish = CreateLeaseRequest { request_id, ..CreateLeaseRequest::default() };
     let answer = tokio::time::timeout(PATIENCE, pool.create_lease(wish)).await;
-    answer.expect("an answer or an error").ok()?.into_inner().lease
+    Ok(answer.expect("an answer or an error")?.into_inner().lease.unwrap())
 }
 
 /// Callers at work.
@@ -108,9 +132,17 @@ impl Load {
         load
     }
 
-    /// Waits until so many more leases were acknowledged.
+    /// Waits until so many more leases were acknowledged than at its start.
     pub async fn has_got(&self, leases: usize) {
-        let wanted = self.before + leases;
+        self.reaches(self.before + leases).await;
+    }
+
+    /// The same from this moment on.
+    pub async fn goes_on(&self, leases: usize) {
+        self.reaches(self.diary.acknowledged() + leases).await;
+    }
+
+    async fn reaches(&self, wanted: usize) {
         until("leases are acknowledged", async || {
             (self.diary.acknowledged() >= wanted).then_some(())
         })

@@ -8,7 +8,10 @@ use std::{
 
 use argospool::sim::{ProjectOptions, Simulator, SimulatorOptions};
 
-use super::daemon::{Home, Mount, counts, text};
+use super::{
+    daemon::{Home, counts, text},
+    volume::Mount,
+};
 
 async fn simulator() -> Simulator {
     Simulator::start(SimulatorOptions::default()).await.unwrap()
