@@ -13,7 +13,7 @@ impl Mount {
     /// In memory.
     pub fn new(at: PathBuf, size: &str) -> Self {
         let options = format!("size={size},mode=0700");
-        Self::mount(at, &["-t", "tmpfs", "-o", &options, "tmpfs"])
+        Self::made_with(at, &["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
     /// An ext4 in this file, which may be there already; made read-only by its first error.
@@ -22,7 +22,7 @@ impl Mount {
             fs::File::create(image).unwrap().set_len(128 << 20).unwrap();
             run(Command::new("mkfs.ext4").arg("-q").arg(image));
         }
-        Self::mount(at, &["-o", "loop,errors=remount-ro", image.to_str().unwrap()])
+        Self::made_with(at, &["-o", "loop,errors=remount-ro", image.to_str().unwrap()])
     }
 
     /// As if its file system had found a mistake in itself: it is read-only until it is mounted anew.
@@ -48,7 +48,7 @@ impl Mount {
         Frozen(&self.0)
     }
 
-    fn mount(at: PathBuf, arguments: &[&str]) -> Self {
+    fn made_with(at: PathBuf, arguments: &[&str]) -> Self {
         let _ = fs::create_dir(&at);
         run(Command::new("mount").args(arguments).arg(&at));
         Self(at)
