@@ -87,7 +87,12 @@ fn render(imported: &Imported, screen: &Screen) -> String {
     for ledger in ledgers {
         let (tone, cost) = standing(ledger);
         let cost = screen.paint(tone, &cost);
-        text += &format!("{}: {}\n{}: {cost}\n", ledger.project, contents(ledger), ledger.project);
+        text += &format!(
+            "{}: {}\n{}: witness: {cost}\n",
+            ledger.project,
+            contents(ledger),
+            ledger.project
+        );
     }
     text
 }
@@ -204,9 +209,9 @@ mod tests {
         };
         assert_eq!(
             render(&imported, &plain_screen()),
-            "a backup of 60 min ago, made by 1.2.3\n\
+            "a backup of 1 h ago, made by 1.2.3\n\
              default: 0 minted, 960 ready, 40 leased, 0 doomed, 0 orders, 12 lines of history\n\
-             default: missing; the next start takes 960 tokens out of use\n"
+             default: witness: missing; the next start takes 960 tokens out of use\n"
         );
         assert_eq!(to_json(&imported)["ledgers"][0]["tokens_taken_out_of_use"], 960);
     }

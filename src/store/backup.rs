@@ -194,7 +194,7 @@ mod tests {
     fn a_backup_is_a_line_and_frames_that_are_sealed_by_all_before_them() {
         let file = written(Vec::new());
         let mut expected = b"argospool ledger backup\n\0\0\0\x12".to_vec();
-        let preface = b"\x0a\x10\x08\x01\x10\x80\xa0\xe0\xc5\x92\x34\x1a\x051.2.3";
+        let preface = b"\x0a\x10\x08\x01\x10\x80\xa0\xf1\xc2\xb1\x34\x1a\x051.2.3";
         expected.extend(preface);
         expected.extend(Sha256::digest(&expected));
         let mut digested = b"argospool ledger backup\n\0\0\0\x12".to_vec();
