@@ -10,19 +10,23 @@ pub mod clock;
 mod edges;
 pub mod entropy;
 mod keys;
+mod ledger;
 mod policy;
 mod preflight;
 pub mod preview;
 mod project;
 mod storage;
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use addresses::{Addresses, BindError};
 pub use keys::Keys;
+pub use ledger::{
+    Audit, Books, Breach, Imported, Inventory, Remembered, Standing, audit, export, import,
+};
 pub use policy::Unfit;
 pub use preflight::offline as preflight;
 
@@ -81,6 +85,9 @@ pub enum Failure {
     Ledger { project: String, source: LedgerError },
     #[error("open the data directory")]
     Storage(#[source] LedgerError),
+    /// The configuration keeps no ledger that outlives the daemon.
+    #[error("ledger.kind is memory: there is nothing on a disk")]
+    InMemory,
     /// Of several projects none was named, or one that there is not.
     #[error("name one of the projects: {0}")]
     NoProject(String),
@@ -161,7 +168,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         handles.push(examiner.handle.clone());
         checkups.opened(examiner);
         roster.start(Task::Engine, |stop| async move {
-            engine.run(stop).await.map_err(|error| chain(&error))
+            engine.run(stop).await.map_err(|error| error.chain())
         });
     }
     if let Some(argos) = argos {
@@ -241,15 +248,4 @@ impl Daemon {
             cut_off => ended.and(Err(Failure::CutOff(cut_off))),
         }
     }
-}
-
-/// An error with all its causes, as one sentence.
-fn chain(error: &LedgerError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

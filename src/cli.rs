@@ -2,7 +2,8 @@
 //!
 //! Every subcommand but `serve`, `demo` and `simulator`, and `config` and `url` which only read the
 //! configuration, is a client of the daemon and nothing more: it opens no ledger, knows no ARGOS and
-//! decides nothing; `preflight` is one as long as there is a daemon to ask. Each has a file with its
+//! decides nothing; `preflight` is one as long as there is a daemon to ask. `ledger` and
+//! `audit --offline` are for when there is none. Each has a file with its
 //! arguments, its call and its rendering; what they share is `remote` (the way to the daemon), `wish`
 //! (what a link is to say), `screen` (what a reader gets to see), `words` and `json` (how values are
 //! written for people and for programs).
@@ -18,6 +19,7 @@ mod failure;
 mod json;
 mod lease;
 mod leases;
+mod ledger;
 mod list;
 mod narrowing;
 mod pages;
@@ -116,7 +118,10 @@ enum Command {
     /// Resume what was paused
     Resume(pause::ResumeArgs),
     /// Check every promise that can be checked from the records
-    Audit,
+    Audit(audit::AuditArgs),
+    /// Back the ledgers up, or make them of a backup; without a daemon
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Print the URL that a lease would get, with a made-up token; open envelopes; test a sample
     #[command(after_help = url::AFTER_HELP)]
     Url(url::UrlArgs),
@@ -193,7 +198,8 @@ impl Command {
             Self::Resume(args) => {
                 pause::resume(args, remote.connect(environment).await?, screen).await
             }
-            Self::Audit => audit::run(remote.connect(environment).await?, screen).await,
+            Self::Audit(args) => audit::run(args, remote, environment, screen).await,
+            Self::Ledger(command) => ledger::run(command, remote, environment, screen).await,
             Self::Url(args) => url::run(args, &remote.project, environment, screen),
             Self::Preflight(args) => preflight::run(args, remote, environment, screen).await,
             Self::Config(command) => config::run(command, environment, screen),

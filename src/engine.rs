@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use handle::{Handle, LeaseView, Page, Which};
 pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;
+pub(crate) use recover::restore;
 pub use status::Status;
 pub use watch::{Watched, Watcher};
 

@@ -181,6 +181,19 @@ pub enum LedgerError {
     Unreadable(#[source] Box<dyn Error + Send + Sync>),
 }
 
+impl LedgerError {
+    /// The error with all its causes, as one sentence.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
 /// Where tokens come from. Implementations never retry by themselves: who calls, when and how often
 /// is decided from the state of the pool.
 pub trait Supplier: Send + Sync {

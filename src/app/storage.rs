@@ -26,16 +26,7 @@ impl Storage {
     pub(super) fn open(settings: &config::Settings) -> Result<Self, LedgerError> {
         match settings.ledger.kind {
             LedgerKind::Memory => Ok(Self::Memory(Mutex::default())),
-            LedgerKind::Sled => {
-                let at = Settings::at(&settings.data_dir);
-                let witness_dir = settings.ledger.witness_dir.clone();
-                let at = Settings {
-                    witness_dir: witness_dir.unwrap_or_else(|| at.witness_dir.clone()),
-                    cache_bytes: settings.ledger.cache_bytes,
-                    ..at
-                };
-                Volume::open(at).map(Self::Sled)
-            }
+            LedgerKind::Sled => Volume::open(volume(settings)).map(Self::Sled),
         }
     }
 
@@ -67,5 +58,16 @@ impl Storage {
             Self::Sled(volume) => volume.close(),
             Self::Memory(_) => (),
         }
+    }
+}
+
+/// Where the ledgers of a configuration are, and how much they may take.
+pub(super) fn volume(settings: &config::Settings) -> Settings {
+    let at = Settings::at(&settings.data_dir);
+    let witness_dir = settings.ledger.witness_dir.clone();
+    Settings {
+        witness_dir: witness_dir.unwrap_or_else(|| at.witness_dir.clone()),
+        cache_bytes: settings.ledger.cache_bytes,
+        ..at
     }
 }

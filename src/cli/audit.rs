@@ -1,14 +1,46 @@
-//! `audit`: has the daemon check its promises, and fails when one is broken.
+//! `audit`: has the daemon check its promises, or checks them in its ledger; fails when one is broken.
+
+mod offline;
+
+use clap::Args;
 
 use super::{
-    Failure, json,
+    Environment, Failure,
+    config::{self, LayerArgs},
+    json,
     proto::{AuditRequest, AuditResponse},
-    remote::Remote,
+    remote::RemoteArgs,
     screen::{Screen, Tone},
     words,
 };
 
-pub(super) async fn run(remote: Remote, screen: &Screen) -> Result<(), Failure> {
+#[derive(Args)]
+#[command(after_help = "\
+With --offline no daemon is asked: the ledgers of the configured data directory are read here, and
+what is left of them is told. A daemon that starts with a broken promise serves everything but new
+leases, until `argospool resume leasing`.")]
+pub(super) struct AuditArgs {
+    /// Read the ledgers of a data directory that no daemon serves from
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    layers: LayerArgs,
+}
+
+pub(super) async fn run(
+    args: AuditArgs,
+    remote: &RemoteArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    if args.offline {
+        let settings = config::load(&args.layers.sources(environment), screen)?.settings;
+        return offline::run(settings, screen).await;
+    }
+    if !args.layers.is_empty() {
+        return Err(Failure::usage("--config and --set are for --offline: a daemon has its own"));
+    }
+    let remote = remote.connect(environment).await?;
     let message = AuditRequest { project: remote.project.clone() };
     let audit = remote.admin().audit(remote.request(message)).await?.into_inner();
     screen.answer(|| json::audit(&audit), || render(&audit, screen))?;

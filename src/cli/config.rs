@@ -25,6 +25,10 @@ pub(super) struct LayerArgs {
 }
 
 impl LayerArgs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.settings.is_empty()
+    }
+
     pub(super) fn sources(self, environment: &Environment) -> Sources {
         let is_setting = |name: &std::ffi::OsString| OWN_VARIABLES.iter().all(|own| name != own);
         Sources {

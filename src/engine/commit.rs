@@ -83,7 +83,7 @@ impl Engine {
 
     /// Throws the pool away and reads it again. Nothing is ever unwound.
     async fn reload(&mut self, error: &LedgerError, turn: &mut Turn) -> Result<(), LedgerError> {
-        tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "commit failed; the ledger is read again");
+        tracing::error!(project = %self.project, error = error.chain(), "commit failed; the ledger is read again");
         match error {
             LedgerError::Refused(_) => turn.reject(&Rejection::unavailable()),
             LedgerError::Unconfirmed(_)

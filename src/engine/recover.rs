@@ -148,7 +148,7 @@ impl Engine {
 
     /// What cannot get better by itself ends the engine.
     fn tell(&self, error: &LedgerError) -> Result<(), LedgerError> {
-        tracing::error!(project = %self.project, error = error as &dyn std::error::Error, "ledger could not be opened again");
+        tracing::error!(project = %self.project, error = error.chain(), "ledger could not be opened again");
         match error {
             LedgerError::Fenced => Err(LedgerError::Fenced),
             LedgerError::Unusable(sentence) => Err(LedgerError::Unusable(sentence.clone())),
@@ -234,7 +234,8 @@ impl Engine {
     }
 }
 
-fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
+/// The pool as a ledger gives it back, before anything is done about it.
+pub(crate) fn restore(opened: Opened, policy: Policy, now: Timestamp) -> Pool {
     let seal = Seal::new(&opened.identity);
     // An older past of itself gives no sequence out again: leases are named after them.
     let shown = opened.suspect_below.unwrap_or_default();

@@ -369,3 +369,46 @@ pub struct SpanRecord {
     #[prost(uint64, optional, tag = "4")]
     pub changed_last: Option<u64>,
 }
+
+/// One piece of a backup. The preface comes first; then for each project its ledger and what is in it;
+/// then the end.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct PieceRecord {
+    #[prost(oneof = "Piece", tags = "1, 2, 3, 4")]
+    pub piece: Option<Piece>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+#[prost(skip_debug)]
+pub(super) enum Piece {
+    #[prost(message, tag = "1")]
+    Preface(PrefaceRecord),
+    #[prost(message, tag = "2")]
+    Ledger(LedgerRecord),
+    #[prost(message, tag = "3")]
+    Records(GroupRecord),
+    /// How many pieces came before.
+    #[prost(uint64, tag = "4")]
+    End(u64),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct PrefaceRecord {
+    /// Of the backup; the records have that of their ledger.
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    #[prost(uint64, tag = "2")]
+    pub made: u64,
+    #[prost(string, tag = "3")]
+    pub version: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct LedgerRecord {
+    #[prost(string, tag = "1")]
+    pub project: String,
+    #[prost(message, optional, tag = "2")]
+    pub head: Option<HeadRecord>,
+}

@@ -25,6 +25,7 @@ mod directory;
 mod fold;
 pub mod group;
 mod history;
+pub mod offline;
 mod project;
 mod sweep;
 mod witness;
@@ -148,6 +149,7 @@ impl Volume {
     /// sentence with the operator's choices.
     pub fn open(settings: Settings) -> Result<Self, LedgerError> {
         let lock = directory::prepare(&settings).map_err(LedgerError::Unusable)?;
+        offline::no_import_was_cut_off(&settings).map_err(LedgerError::Unusable)?;
         let queue = Arc::new(Queue::default());
         let committer = Committer::start(settings.clone(), Arc::clone(&queue))?;
         let running = Running {

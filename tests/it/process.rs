@@ -6,13 +6,18 @@
 //! in time: states are waited for, and a bound only says *never*.
 
 mod argos;
+mod backup;
+mod boot_clock;
 mod callers;
 mod chance;
+mod copied;
 mod crashes;
 mod daemon;
+mod damaged;
 mod diary;
 mod disk;
 mod doubt;
+mod frozen;
 mod hooks;
 mod keys;
 mod killed;
@@ -28,6 +33,7 @@ mod preflight;
 mod projects;
 mod refused;
 mod shell;
+mod sick;
 mod stopped;
 mod transfer;
 mod url;

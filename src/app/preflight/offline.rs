@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Checkups;
 use crate::{
     api::{self, proto::PreflightResponse},
-    app::{Failure, VERSION, World, addresses, chain, policy, project, storage::Storage},
+    app::{Failure, VERSION, World, addresses, policy, project, storage::Storage},
     config::Settings,
     port::Checkup as _,
     task::{Roster, Task},
@@ -60,7 +60,7 @@ async fn examine(
     checkups.opened(examiner);
     let mut roster = Roster::default();
     roster.start(Task::Engine, |stop| async move {
-        engine.run(stop).await.map_err(|error| chain(&error))
+        engine.run(stop).await.map_err(|error| error.chain())
     });
     let examined = tokio::select! {
         findings = checkups.check(&name) => Ok(api::preflight_response(findings)),

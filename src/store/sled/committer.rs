@@ -353,7 +353,9 @@ impl Committer {
         }
         self.projects.clear();
         self.shelves.values().for_each(|shelf| shelf.detach());
-        drop(self.database.take());
+        // sled syncs its file when it is put down, and panics when that fails. It is over either way.
+        let database = self.database.take();
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(database)));
         database::rewrite(&self.settings).map_err(|error| LedgerError::Unreadable(error.into()))?;
         let database = Database::open(&self.settings)
             .map_err(|sentence| LedgerError::Unreadable(sentence.into()))?;
@@ -461,7 +463,7 @@ fn answer<T>(answer: Answer<T>, outcome: Result<T, LedgerError>) {
 }
 
 /// Which start of the machine this is; the same number for ever where the kernel does not say.
-fn boot_id() -> u128 {
+pub(super) fn boot_id() -> u128 {
     let text = fs::read_to_string(BOOT_ID).unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     u128::from_str_radix(&digits, 16).unwrap_or_default()

@@ -52,6 +52,11 @@ impl Database {
         self.db.open_tree(name)
     }
 
+    pub(super) fn tree_names(&self) -> Vec<String> {
+        let names = self.db.tree_names().into_iter();
+        names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect()
+    }
+
     /// Makes everything that was inserted durable, power loss included (J1).
     pub(super) fn persist(&self, settings: &Settings) -> io::Result<()> {
         settings.pass(Step::Flush)?;
@@ -110,8 +115,9 @@ pub(super) fn rewrite(settings: &Settings) -> io::Result<()> {
 /// The sentence for a database that does not open, with what a person can do about it.
 pub(super) fn choices(settings: &Settings, reason: &str) -> String {
     format!(
-        "the ledger in {} cannot be opened ({reason}): restore the directory from a backup, \
-         export what can still be read from a copy of it, or move it away with its witness and start \
+        "the ledger in {} cannot be opened ({reason}): restore the directory from a backup (move \
+         `ledger` away, leave the witness, `argospool ledger import`), export what can still be read \
+         from a copy of it (`argospool ledger export`), or move it away with its witness and start \
          empty, which leaves every token at ARGOS foreign",
         settings.data_dir.display(),
     )

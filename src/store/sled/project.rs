@@ -33,6 +33,8 @@ use crate::{
 };
 
 const HEAD: &[u8] = b"head";
+/// sled takes a file that it cannot read at all for an empty one.
+pub(super) const EMPTIED: &str = "it is empty, and its witness has seen one that was not";
 
 pub(super) struct Project {
     pub name: ProjectName,
@@ -118,20 +120,13 @@ impl Project {
         if fresh {
             self.establish(&found, opening).map_err(|reason| unusable(settings, &reason))?;
         }
-        self.check(settings, opening)?;
+        self.check(settings, &opening.pid)?;
         let damaged = |fault: Fault| unusable(settings, &fault.to_string());
         let identity = self.identity().map_err(|error| damaged(error.into()))?;
         let mut opened = self.read(opening.remember_after, identity).map_err(damaged)?;
 
         let mut mark = self.mark();
-        let mut claim = Claim {
-            ledger: opened.identity.id,
-            boot,
-            epoch: self.head.epoch,
-            revision: mark.revision,
-            next: mark.next,
-            granted: mark.granted,
-        };
+        let mut claim = self.claim(opened.identity.id, boot);
         let suspect_below = if fresh { None } else { found.suspect_below(&claim) };
         // Lease ids follow from sequences: what a lost past has minted is never minted again.
         claim.next = found.next(&claim);
@@ -157,6 +152,12 @@ impl Project {
         opened.next = name(claim.next)?;
         opened.suspect_below = suspect_below.map(name).transpose()?;
         Ok(opened)
+    }
+
+    /// How far the ledger itself says that it came.
+    pub(super) fn claim(&self, ledger: u128, boot: u128) -> Claim {
+        let MarkRecord { revision, next, granted, .. } = self.mark();
+        Claim { ledger, boot, epoch: self.head.epoch, revision, next, granted }
     }
 
     /// Whether the holder of an epoch may write (J3).
@@ -228,7 +229,7 @@ impl Project {
         Timestamp::from_millis(self.mark().at)
     }
 
-    fn mark(&self) -> MarkRecord {
+    pub(super) fn mark(&self) -> MarkRecord {
         self.head.mark.unwrap_or_default()
     }
 
@@ -301,7 +302,7 @@ impl Project {
     /// Writes the first head of a ledger, unless there was one.
     fn establish(&mut self, found: &Found, opening: &Opening) -> Result<(), String> {
         if *found != Found::Nothing {
-            return Err("it is empty, and its witness has seen one that was not".to_owned());
+            return Err(EMPTIED.to_owned());
         }
         let empty = self.trees.tokens.is_empty() && self.trees.orders.is_empty();
         if !empty || !self.backlog.groups.is_empty() {
@@ -316,7 +317,8 @@ impl Project {
         Ok(())
     }
 
-    fn check(&self, settings: &Settings, opening: &Opening) -> Result<(), LedgerError> {
+    /// Whether this version reads it, and whether it belongs to this project at ARGOS.
+    pub(super) fn check(&self, settings: &Settings, pid: &str) -> Result<(), LedgerError> {
         let dir = settings.data_dir.display();
         if self.head.format > FORMAT_VERSION {
             return Err(LedgerError::Unusable(format!(
@@ -325,22 +327,26 @@ impl Project {
                 self.head.format,
             )));
         }
-        if self.head.pid != opening.pid {
+        if self.head.pid != pid {
             return Err(LedgerError::Unusable(format!(
-                "the ledger of project {} in {dir} belongs to the ARGOS project {} and not to {}: its \
+                "the ledger of project {} in {dir} belongs to the ARGOS project {} and not to {pid}: its \
                  tokens would be dead links, so correct the pid or give the project another name",
-                self.name, self.head.pid, opening.pid,
+                self.name, self.head.pid,
             )));
         }
         Ok(())
     }
 
-    fn identity(&self) -> Result<LedgerIdentity, RecordError> {
+    pub(super) fn identity(&self) -> Result<LedgerIdentity, RecordError> {
         self.head.identity.clone().ok_or(RecordError::Missing("identity"))?.try_into()
     }
 
     /// Blocks first, then what is newer. One block at a time, so that the pool is in memory once.
-    fn read(&self, remember_after: Timestamp, identity: LedgerIdentity) -> Result<Opened, Fault> {
+    pub(super) fn read(
+        &self,
+        remember_after: Timestamp,
+        identity: LedgerIdentity,
+    ) -> Result<Opened, Fault> {
         let Backlog { tokens: newer_tokens, orders: newer_orders, .. } = &self.backlog;
         let mut tokens: Vec<Token> = Vec::new();
         for entry in &self.trees.tokens {

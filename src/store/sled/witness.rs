@@ -6,6 +6,9 @@
 //! minted, and a bound on what was leased. The revision is written with every group and synced now and then; the
 //! bound is synced *before* any lease passes it. Two slots are written in turn, so that one is whole.
 //!
+//! A directory that is copied back brings its witness along, which is then as old as the ledger. So a
+//! witness knows when its own file was made: a copy was made later, and vouches for nothing.
+//!
 //! A suspicion is written down before it is told and stands until the first commit after it, which
 //! must therefore hold all that is done about it.
 
@@ -14,6 +17,7 @@ use std::{
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use sha2::{Digest, Sha256};
@@ -26,6 +30,10 @@ const MAGIC: &[u8; 8] = b"argowit1";
 const SLOT_BYTES: u64 = 512;
 const BODY: usize = 81;
 const SEAL: usize = 8;
+/// When the file was made, where the file system says: beside the rest and sealed together with it, so
+/// that a version without it reads what it knows.
+const BORN_AT: usize = 96;
+const SLOT: usize = BORN_AT + 8 + SEAL;
 /// Groups between two syncs, and the step by which `granted` runs ahead.
 const SYNC_EVERY: u32 = 256;
 const GRANTED_STEP: u64 = 256;
@@ -48,11 +56,44 @@ pub(super) struct Testimony {
     pub clean: bool,
 }
 
+/// What a witness says about the ledger beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The ledger is the newest there was.
+    Current,
+    /// The witness has seen so many revisions more.
+    Behind {
+        revisions: u64,
+    },
+    /// An older past was met at an opening, and nothing was done about it yet.
+    Doubted,
+    /// The machine went down before the ledger was closed: the last commits may be missing.
+    PowerLost,
+    Missing,
+    Illegible,
+    /// It came with a copy of the directory.
+    Copied,
+    OfAnotherLedger,
+}
+
+/// What a witness says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Of the last commit; `None` when an older past was met since.
+    pub revision: Option<u64>,
+    /// The first sequence never minted.
+    pub next: u64,
+    /// Nothing at or above this sequence was leased.
+    pub granted: u64,
+}
+
 /// What a witness file says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
     Illegible,
+    /// Written when it was another file.
+    Copied,
     Testimony(Testimony),
 }
 
@@ -77,8 +118,31 @@ impl Found {
                 (behind || power_lost).then_some(witness.granted.max(claim.granted))
             }
             // Of another ledger, or no witness: nobody knows what was shown.
-            Self::Testimony(_) | Self::Nothing | Self::Illegible => Some(claim.next),
+            Self::Testimony(_) | Self::Nothing | Self::Illegible | Self::Copied => Some(claim.next),
         }
+    }
+
+    /// The same for a person.
+    pub(super) fn standing(&self, claim: &Claim) -> Standing {
+        match self {
+            Self::Nothing => Standing::Missing,
+            Self::Illegible => Standing::Illegible,
+            Self::Copied => Standing::Copied,
+            Self::Testimony(witness) if witness.ledger != claim.ledger => Standing::OfAnotherLedger,
+            Self::Testimony(witness) if witness.revision == REVISION_OF_DOUBT => Standing::Doubted,
+            Self::Testimony(witness) if claim.revision < witness.revision => {
+                Standing::Behind { revisions: witness.revision - claim.revision }
+            }
+            Self::Testimony(_) if self.suspect_below(claim).is_some() => Standing::PowerLost,
+            Self::Testimony(_) => Standing::Current,
+        }
+    }
+
+    /// What it says by itself, where there is no ledger to compare it with.
+    pub(super) fn remembered(&self) -> Option<Remembered> {
+        let Self::Testimony(Testimony { revision, next, granted, .. }) = *self else { return None };
+        let revision = (revision != REVISION_OF_DOUBT).then_some(revision);
+        Some(Remembered { revision, next, granted })
     }
 
     /// The first sequence never minted, as the witness remembers it.
@@ -87,7 +151,7 @@ impl Found {
             Self::Testimony(witness) if witness.ledger == claim.ledger => {
                 witness.next.max(claim.next)
             }
-            Self::Testimony(_) | Self::Nothing | Self::Illegible => claim.next,
+            Self::Testimony(_) | Self::Nothing | Self::Illegible | Self::Copied => claim.next,
         }
     }
 
@@ -96,7 +160,9 @@ impl Found {
     pub(super) fn epoch(&self, claim: &Claim, moment: Timestamp) -> u64 {
         let past = match self {
             Self::Testimony(witness) if witness.ledger == claim.ledger => witness.epoch,
-            Self::Testimony(_) | Self::Nothing | Self::Illegible => moment.as_millis(),
+            Self::Testimony(_) | Self::Nothing | Self::Illegible | Self::Copied => {
+                moment.as_millis()
+            }
         };
         past.max(claim.epoch) + 1
     }
@@ -108,14 +174,21 @@ pub(super) fn path(settings: &Settings, project: &ProjectName) -> PathBuf {
 }
 
 pub(super) fn read(path: &Path) -> io::Result<Found> {
-    match File::open(path) {
-        Ok(file) => {
-            let newest = slots(&file).into_iter().flatten().max_by_key(|(count, _)| *count);
-            Ok(newest.map_or(Found::Illegible, |(_, testimony)| Found::Testimony(testimony)))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
-        Err(error) => Err(error),
-    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
+    };
+    let newest = slots(&file).into_iter().flatten().max_by_key(|slot| slot.count);
+    let Some(Slot { testimony, born, .. }) = newest else { return Ok(Found::Illegible) };
+    let copied = born.zip(birth(&file)).is_some_and(|(said, is)| said != is);
+    Ok(if copied { Found::Copied } else { Found::Testimony(testimony) })
+}
+
+/// When a file was made, in nanoseconds; nobody can set it. `None` where the file system does not say.
+fn birth(file: &File) -> Option<u64> {
+    let made = file.metadata().ok()?.created().ok()?;
+    u64::try_from(made.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok().filter(|born| *born > 0)
 }
 
 /// A witness that is being written.
@@ -124,6 +197,7 @@ pub(super) struct Witness {
     /// Writes so far; says which slot is next.
     count: u64,
     said: Testimony,
+    born: Option<u64>,
     unsynced: u32,
 }
 
@@ -140,7 +214,7 @@ impl Witness {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path)?;
-        let count = slots(&file).into_iter().flatten().map(|(count, _)| count).max().unwrap_or(0);
+        let count = slots(&file).into_iter().flatten().map(|slot| slot.count).max().unwrap_or(0);
         let said = Testimony {
             ledger: claim.ledger,
             boot: claim.boot,
@@ -150,7 +224,8 @@ impl Witness {
             granted: suspect_below.unwrap_or(claim.granted).max(claim.granted),
             clean: false,
         };
-        let mut witness = Self { file, count, said, unsynced: 0 };
+        let born = birth(&file);
+        let mut witness = Self { file, count, said, born, unsynced: 0 };
         witness.write()?;
         witness.sync()?;
         path.parent().map_or(Ok(()), directory::sync)?;
@@ -186,7 +261,7 @@ impl Witness {
 
     fn write(&mut self) -> io::Result<()> {
         self.count += 1;
-        let slot = encode(self.count, &self.said);
+        let slot = encode(self.count, &self.said, self.born);
         self.file.write_all_at(&slot, (self.count % 2) * SLOT_BYTES)
     }
 
@@ -196,16 +271,23 @@ impl Witness {
     }
 }
 
-fn slots(file: &File) -> [Option<(u64, Testimony)>; 2] {
+struct Slot {
+    count: u64,
+    testimony: Testimony,
+    born: Option<u64>,
+}
+
+fn slots(file: &File) -> [Option<Slot>; 2] {
     [0, SLOT_BYTES].map(|at| {
-        let mut slot = [0; BODY + SEAL];
-        file.read_exact_at(&mut slot, at).ok()?;
-        decode(&slot)
+        let mut slot = [0; SLOT];
+        // The second one may end early: what is missing says nothing.
+        let read = file.read_at(&mut slot, at).ok()?;
+        if read < BODY + SEAL { None } else { decode(&slot) }
     })
 }
 
-fn encode(count: u64, said: &Testimony) -> [u8; BODY + SEAL] {
-    let mut slot = [0; BODY + SEAL];
+fn encode(count: u64, said: &Testimony, born: Option<u64>) -> [u8; SLOT] {
+    let mut slot = [0; SLOT];
     slot[..8].copy_from_slice(MAGIC);
     slot[8..16].copy_from_slice(&count.to_be_bytes());
     slot[16..32].copy_from_slice(&said.ledger.to_be_bytes());
@@ -215,13 +297,16 @@ fn encode(count: u64, said: &Testimony) -> [u8; BODY + SEAL] {
     slot[64..72].copy_from_slice(&said.next.to_be_bytes());
     slot[72..80].copy_from_slice(&said.granted.to_be_bytes());
     slot[80] = u8::from(said.clean);
-    let seal = Sha256::digest(&slot[..BODY]);
-    slot[BODY..].copy_from_slice(&seal[..SEAL]);
+    seal(&mut slot, BODY);
+    if let Some(born) = born {
+        slot[BORN_AT..BORN_AT + 8].copy_from_slice(&born.to_be_bytes());
+        seal(&mut slot, BORN_AT + 8);
+    }
     slot
 }
 
-fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
-    let whole = slot[..8] == *MAGIC && slot[BODY..] == Sha256::digest(&slot[..BODY])[..SEAL];
+fn decode(slot: &[u8; SLOT]) -> Option<Slot> {
+    let whole = slot[..8] == *MAGIC && sealed(slot, BODY);
     let number = |at: usize| slot[at..at + 8].try_into().map(u64::from_be_bytes).ok();
     let name = |at: usize| slot[at..at + 16].try_into().map(u128::from_be_bytes).ok();
     let testimony = Testimony {
@@ -233,7 +318,18 @@ fn decode(slot: &[u8; BODY + SEAL]) -> Option<(u64, Testimony)> {
         granted: number(72)?,
         clean: slot[80] != 0,
     };
-    whole.then_some((number(8)?, testimony))
+    let born = if sealed(slot, BORN_AT + 8) { number(BORN_AT) } else { None };
+    whole.then_some(Slot { count: number(8)?, testimony, born })
+}
+
+/// Puts the digest of everything before this place there.
+fn seal(slot: &mut [u8; SLOT], at: usize) {
+    let digest = Sha256::digest(&slot[..at]);
+    slot[at..at + SEAL].copy_from_slice(&digest[..SEAL]);
+}
+
+fn sealed(slot: &[u8; SLOT], at: usize) -> bool {
+    slot[at..at + SEAL] == Sha256::digest(&slot[..at])[..SEAL]
 }
 
 #[cfg(test)]
@@ -292,6 +388,38 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_a_witness_vouches_for_nothing_until_it_testifies_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, path, witness) = witness(dir.path(), None);
+        assert!(
+            birth(&witness.file).is_some(),
+            "this file system does not say when files are made"
+        );
+        let (moved, copy) = (dir.path().join("moved"), dir.path().join("copy"));
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        assert_eq!(found(&moved).revision, 10, "the same file elsewhere");
+        let copied = read(&copy).unwrap();
+        assert_eq!(copied, Found::Copied, "L1");
+        assert_eq!(copied.suspect_below(&CLAIM), Some(500), "nobody knows what was shown since");
+        Witness::begin(&settings, &copy, &CLAIM, Some(500)).unwrap().note(10, 500).unwrap();
+        assert_eq!(found(&copy).revision, 10);
+    }
+
+    /// Also where a file system does not say when files are made.
+    #[test]
+    fn a_witness_that_was_written_without_its_birth_is_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("witness"), dir.path().join("copy"));
+        let slot = encode(7, &testimony(), None);
+        std::fs::write(&path, &slot[..BODY + SEAL]).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        assert_eq!((found(&path), found(&copy)), (testimony(), testimony()));
+        let older = encode(7, &testimony(), Some(5));
+        assert_eq!(older[..BODY + SEAL], slot[..BODY + SEAL], "what a version without it reads");
+    }
+
+    #[test]
     fn a_ledger_is_suspected_when_it_is_behind_or_nobody_can_vouch_for_it() {
         let said = testimony();
         let suspect = |said: Testimony| Found::Testimony(said).suspect_below(&CLAIM);
@@ -308,6 +436,21 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_told_why_a_ledger_is_suspected() {
+        let said = testimony();
+        let standing = |said: Testimony| Found::Testimony(said).standing(&CLAIM);
+        assert_eq!(standing(said), Standing::Current);
+        assert_eq!(standing(Testimony { revision: 13, ..said }), Standing::Behind { revisions: 3 });
+        assert_eq!(standing(Testimony { revision: u64::MAX, ..said }), Standing::Doubted);
+        assert_eq!(standing(Testimony { boot: 2, ..said }), Standing::PowerLost);
+        assert_eq!(standing(Testimony { boot: 2, clean: true, ..said }), Standing::Current);
+        assert_eq!(standing(Testimony { ledger: 2, ..said }), Standing::OfAnotherLedger);
+        assert_eq!(Found::Nothing.standing(&CLAIM), Standing::Missing);
+        assert_eq!(Found::Illegible.standing(&CLAIM), Standing::Illegible);
+        assert_eq!(Found::Copied.standing(&CLAIM), Standing::Copied);
+    }
+
+    #[test]
     fn no_epoch_of_a_lost_past_begins_again() {
         let moment = Timestamp::from_millis(1_700_000_000_000);
         let epoch = |found: Found| found.epoch(&CLAIM, moment);
@@ -316,7 +459,7 @@ mod tests {
         assert_eq!(epoch(Found::Testimony(Testimony { epoch: 9, ..said })), 10, "an older past");
         assert_eq!(epoch(Found::Testimony(Testimony { epoch: 2, ..said })), 4, "an older witness");
         let of_another = Found::Testimony(Testimony { ledger: 2, ..said });
-        for nobody in [of_another, Found::Nothing, Found::Illegible] {
+        for nobody in [of_another, Found::Nothing, Found::Illegible, Found::Copied] {
             assert_eq!(epoch(nobody), 1_700_000_000_001);
         }
     }

@@ -187,6 +187,17 @@ fn what_was_given_up_is_not_deleted_before_the_last_late_copy_of_it() {
     }
 }
 
+/// B3: an answer does not prove that there was one copy of the call, whatever it says.
+#[test]
+fn what_was_given_up_after_an_answer_is_not_deleted_before_a_second_copy_can_have_come() {
+    for (last, tries) in [(Attempt::CapReached, 1), (Attempt::Unclear, 4)] {
+        let mut desk = Desk::stocked(usual(), 0);
+        let order = desk.mint(5);
+        (0..tries).for_each(|_| desk.attempt(order, last));
+        assert_eq!(desk.doom(Sequence::ZERO).not_before, desk.after(3), "{last:?}");
+    }
+}
+
 #[test]
 fn an_order_too_large_for_one_call_is_forgotten_if_nobody_can_have_heard_of_it() {
     let mut desk = Desk::stocked(usual(), 0);

@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     fmt::Display,
     fs,
-    io::{self, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -201,6 +201,15 @@ impl Home {
         Daemon { child, data: self.data.clone(), grpc: String::new(), http: String::new() }
     }
 
+    /// Runs a command without a daemon to its end; how it ended and everything that it wrote.
+    pub async fn command(&self, words: &[&str]) -> (ExitStatus, String) {
+        let mut command = Command::new(binary());
+        command.args(words).arg("--config").arg(self.config()).env_clear().stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8(told).unwrap())
+    }
+
     /// Starts a process and waits until it serves every project.
     pub async fn serve(&self) -> Daemon {
         let mut daemon = self.start();
@@ -254,22 +263,22 @@ pub struct Daemon {
 impl Daemon {
     /// Waits until it serves every project.
     pub async fn serves(&mut self) {
-        assert!(self.serves_or_ends().await, "the daemon ended by itself");
+        let ended = self.serves_or_ends().await;
+        assert!(ended.is_none(), "the daemon ended by itself");
     }
 
-    /// Waits until it serves every project, or has ended by itself; true when it serves.
-    pub async fn serves_or_ends(&mut self) -> bool {
+    /// Waits until it serves every project, or has ended by itself.
+    pub async fn serves_or_ends(&mut self) -> Option<ExitStatus> {
         let addresses = self.data.join("addresses.json");
         until("the daemon is ready", async || {
-            if self.child.try_wait().unwrap().is_some() {
-                return Some(false);
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return Some(Some(ended));
             }
             let text = fs::read(&addresses).ok()?;
             let found: serde_json::Value = serde_json::from_slice(&text).ok()?;
             let address = |name: &str| found[name].as_str().unwrap().to_owned();
             (self.grpc, self.http) = (format!("http://{}", address("grpc")), address("http"));
-            let (status, _) = self.page("/readyz").await.ok()?;
-            (status == 200).then_some(true)
+            (self.look("/readyz").await?.0 == 200).then_some(None)
         })
         .await
     }
@@ -349,21 +358,21 @@ impl Daemon {
 
     /// Status and body of a page on the HTTP side.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        self.page(path).await.unwrap()
+        self.look(path).await.unwrap()
     }
 
-    /// The same of a daemon that may have gone.
-    async fn page(&self, path: &str) -> io::Result<(u16, String)> {
+    /// The same, of a daemon that may be gone.
+    async fn look(&self, path: &str) -> Option<(u16, String)> {
         let (address, path) = (self.http.clone(), path.to_owned());
         tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(&address)?;
+            let mut stream = TcpStream::connect(&address).ok()?;
             let request =
                 format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes())?;
+            stream.write_all(request.as_bytes()).ok()?;
             let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-            Ok((status.ok_or(io::ErrorKind::UnexpectedEof)?, answer))
+            stream.read_to_string(&mut answer).ok()?;
+            let status = answer.split(' ').nth(1)?.parse().ok()?;
+            Some((status, answer))
         })
         .await
         .unwrap()
@@ -376,9 +385,12 @@ impl Daemon {
         Some(line.parse().unwrap())
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// As a power cut for the process: `kill -9`.

@@ -5,7 +5,7 @@
 //! caller.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::Write,
     ops::Range,
@@ -26,7 +26,7 @@ use prost::Message;
 use tokio::task::JoinSet;
 use tonic::{Status, transport::Channel};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, reason};
 
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +56,8 @@ pub struct Page {
     pub together: Range<usize>,
     /// As it was told.
     pub lease: Option<Lease>,
+    /// Why there is none.
+    refusal: Option<String>,
     /// How the caller ended it.
     pub end: Option<End>,
     /// What somebody did with the link.
@@ -141,6 +143,20 @@ impl Diary {
         self.0.pages.lock().unwrap().iter().filter(|page| page.lease.is_some()).count()
     }
 
+    /// Why callers were refused, and how often.
+    pub fn refusals(&self) -> BTreeMap<String, usize> {
+        let mut refusals = BTreeMap::new();
+        for refusal in self.pages().into_iter().filter_map(|page| page.refusal) {
+            *refusals.entry(refusal).or_default() += 1;
+        }
+        refusals
+    }
+
+    /// Every token that was acknowledged.
+    pub fn tokens(&self) -> BTreeSet<String> {
+        self.pages().into_iter().filter_map(|page| Some(page.lease?.token_id)).collect()
+    }
+
     /// Opens so many pages for wishes that leave in one call.
     pub fn wishes(&self, number: usize, ttl: Option<Duration>, replaces: Option<&Lease>) -> usize {
         let mut pages = self.0.pages.lock().unwrap();
@@ -177,12 +193,16 @@ impl Diary {
     /// Asks once for one lease under a new request id. True when it was acknowledged.
     pub async fn ask(&self, pool: &mut Pool) -> bool {
         let place = self.wishes(1, None, None);
-        let lease = self.page(place).ask(pool).await.ok();
-        let acknowledged = lease.is_some();
-        if let Some(lease) = lease {
-            self.received(place, lease);
+        match self.page(place).ask(pool).await {
+            Ok(lease) => {
+                self.received(place, lease);
+                true
+            }
+            Err(status) => {
+                self.note(place, |page| page.refusal = Some(reason(&status)));
+                false
+            }
         }
-        acknowledged
     }
 
     /// L1, L3, S1: whatever was acknowledged is there, byte for byte, and everything that was asked

@@ -76,11 +76,11 @@ async fn send(daemon: &Daemon, path: &str, headers: &str, body: impl AsRef<[u8]>
     sender.status().await
 }
 
-async fn post(daemon: &Daemon, body: impl AsRef<[u8]>) -> Option<u16> {
+pub async fn post(daemon: &Daemon, body: impl AsRef<[u8]>) -> Option<u16> {
     send(daemon, &path(SECRET), "", body).await
 }
 
-fn about(trigger: &str, lease: &Lease, more: &str) -> String {
+pub fn about(trigger: &str, lease: &Lease, more: &str) -> String {
     let token = &lease.token_id;
     format!(
         r#"{{"webhook_trigger":"{trigger}","submission_id":"sub-{token}","tokenId":"{token}",

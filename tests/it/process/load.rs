@@ -42,9 +42,17 @@ impl Load {
         load
     }
 
-    /// Waits until so many more leases were acknowledged.
+    /// Waits until so many more leases were acknowledged than at its start.
     pub async fn has_got(&self, leases: usize) {
-        let wanted = self.before + leases;
+        self.reaches(self.before + leases).await;
+    }
+
+    /// The same from this moment on.
+    pub async fn goes_on(&self, leases: usize) {
+        self.reaches(self.diary.acknowledged() + leases).await;
+    }
+
+    async fn reaches(&self, wanted: usize) {
         until("leases are acknowledged", async || {
             (self.diary.acknowledged() >= wanted).then_some(())
         })

@@ -10,6 +10,8 @@ const MIB: u64 = 1 << 20;
 /// Room for the device inside and for the journal.
 const PLATTER_BYTES: u64 = 256 * MIB;
 const DEVICE_BYTES: u64 = 192 * MIB;
+/// Room for a small ledger.
+const IMAGE_BYTES: u64 = 128 * MIB;
 /// By itself nothing is written out within a test: what is on the platter was synced.
 const OPTIONS: &str = "loop,commit=300";
 
@@ -25,11 +27,19 @@ impl Mount {
         mount
     }
 
+    /// An ext4 in this file, which may be there already; made read-only by its first error.
+    pub fn of_image(at: PathBuf, image: &Path) -> Self {
+        if !image.exists() {
+            format(image, IMAGE_BYTES);
+        }
+        Self::of(image, at, "loop,errors=remount-ro")
+    }
+
     /// The one in an image, by way of a loop device that goes with the mount.
-    fn of(image: &Path, at: PathBuf) -> Self {
-        fs::create_dir(&at).unwrap();
+    fn of(image: &Path, at: PathBuf, options: &str) -> Self {
+        let _ = fs::create_dir(&at);
         let mount = Self(at);
-        mount.run("mount", &["-o", OPTIONS, image.to_str().unwrap()]);
+        mount.run("mount", &["-o", options, image.to_str().unwrap()]);
         mount
     }
 
@@ -39,6 +49,21 @@ impl Mount {
 
     pub fn make_read_only(&self) {
         self.run("mount", &["-o", "remount,ro"]);
+    }
+
+    /// As if its file system had found a mistake in itself: it is read-only until it is mounted anew.
+    pub fn break_down(&self) {
+        let mut find = Command::new("findmnt");
+        let output = find.args(["-n", "-o", "SOURCE"]).arg(&self.0).output().unwrap();
+        let device = String::from_utf8(output.stdout).unwrap();
+        let device = device.trim().trim_start_matches("/dev/");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").unwrap();
+    }
+
+    /// Until this is dropped whoever writes waits, and cannot even be killed.
+    pub fn freeze(&self) -> Frozen<'_> {
+        run(Command::new("fsfreeze").arg("-f").arg(&self.0));
+        Frozen(&self.0)
     }
 
     fn run(&self, command: &str, arguments: &[&str]) {
@@ -52,6 +77,15 @@ impl Drop for Mount {
     fn drop(&mut self) {
         // Lazily: what is still open goes with the process that has it open.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A file system that stands still.
+pub struct Frozen<'a>(&'a Path);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        run(Command::new("fsfreeze").arg("-u").arg(self.0));
     }
 }
 
@@ -73,7 +107,7 @@ impl Disk {
         fs::create_dir(dir).unwrap();
         let platter = dir.join("platter");
         format(&platter, PLATTER_BYTES);
-        let outer = Mount::of(&platter, dir.join("outer"));
+        let outer = Mount::of(&platter, dir.join("outer"), OPTIONS);
         let device = outer.path().join("device");
         format(&device, DEVICE_BYTES);
         File::open(&device).unwrap().sync_all().unwrap();
@@ -87,12 +121,12 @@ impl Disk {
         fs::create_dir(dir).unwrap();
         let platter = dir.join("platter");
         run(Command::new("cp").arg("--sparse=always").arg(&self.platter).arg(&platter));
-        let outer = Mount::of(&platter, dir.join("outer"));
+        let outer = Mount::of(&platter, dir.join("outer"), OPTIONS);
         Self::of(platter, outer, dir)
     }
 
     fn of(platter: PathBuf, outer: Mount, dir: &Path) -> Self {
-        let inner = Mount::of(&outer.path().join("device"), dir.join("inner"));
+        let inner = Mount::of(&outer.path().join("device"), dir.join("inner"), OPTIONS);
         Self { platter, inner, _outer: outer }
     }
 

@@ -58,6 +58,22 @@ impl Books {
         self.tokens.get(self.sequences.get(id)?).filter(|token| token.id == *id)
     }
 
+    /// Whether the use of a token is written down, and whether a decision about it is; nothing of a token
+    /// that is forgotten.
+    pub fn known(&self, id: &str) -> Option<(bool, bool)> {
+        let sequence = self.sequences.get(&TokenId::parse(id).ok()?)?;
+        if let Some(line) = self.lines.get(sequence) {
+            return Some((line.started.is_some(), line.decided().is_some()));
+        }
+        match &self.tokens.get(sequence)?.stage {
+            Stage::Leased(lease) => {
+                Some((lease.started.is_some(), lease.submissions.decided().is_some()))
+            }
+            Stage::Minted { .. } | Stage::Ready { .. } => Some((false, false)),
+            Stage::Doomed(_) => None,
+        }
+    }
+
     /// Whether a lease of this token is durable, or was.
     pub fn has_leased(&self, sequence: Sequence, id: &TokenId) -> bool {
         self.leased.contains(&sequence) && self.sequences.get(id) == Some(&sequence)

@@ -70,6 +70,7 @@ impl Ledger for Disk {
                 Some(Mishap::Refused) => self.faults.refuse_commit(),
                 Some(Mishap::AnswerLost) => self.faults.lose_answer(),
                 Some(Mishap::Slow(millis)) => {
+                    // bounded: in simulated time
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                 }
                 None => (),

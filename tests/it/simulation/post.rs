@@ -25,6 +25,9 @@ use super::{
 #[derive(Clone)]
 pub struct Letter {
     number: u64,
+    /// The token that it is about, and whether it tells a decision.
+    token: String,
+    decides: bool,
     body: String,
     tries_left: u32,
 }
@@ -51,9 +54,11 @@ impl Outside {
             let Delivery { lane, body, tries, .. } = delivery;
             self.mail.number += 1;
             let number = self.mail.number;
-            self.mail.sent.entry(lane).or_default().insert(number);
+            self.mail.sent.entry(lane.clone()).or_default().insert(number);
             self.tally.webhooks += 1;
-            let letter = Letter { number, body, tries_left: tries };
+            let decides = !body.contains(r#""webhook_trigger":"created""#)
+                && !body.contains(r#""webhook_trigger":"retry""#);
+            let letter = Letter { number, token: lane, decides, body, tries_left: tries };
             let soon = self.below(200);
             if !self.chance.percent(f64::from(self.weather.webhooks)) {
                 self.after(soon, Event::Deliver(letter));
@@ -76,6 +81,10 @@ impl Outside {
         let taken = [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE];
         self.demand(taken.contains(&status), "W1: a webhook of ARGOS is refused");
         if status == StatusCode::OK {
+            let known = self.books.known(&letter.token);
+            let durable =
+                known.is_none_or(|(started, decided)| started && (decided || !letter.decides));
+            self.demand(durable, "W1: what is acknowledged is not written down");
             self.mail.acknowledged.insert(letter.number);
         } else {
             self.send_again(letter.clone());
