@@ -267,7 +267,7 @@ impl Outside {
             1 => status(200, FaultBody::Html, effect),
             2 => status(200, FaultBody::Garbage, effect),
             3 => Fault::NotSuccess { effect },
-            4 => Fault::Partial { processed: some as usize, details: some % 2 == 0 },
+            4 => Fault::Partial { processed: some as usize, details: some.is_multiple_of(2) },
             _ => {
                 let members =
                     json!({"processed": some, "failed": 1, "deleted": some, "notFound": 0});

@@ -2,7 +2,7 @@
 
 use super::{
     run::Breach,
-    script::{Script, Step},
+    script::{Script, Step, Weather},
 };
 
 /// Plays of a script that are worth it.
@@ -91,22 +91,23 @@ fn promise(breach: &Breach) -> &str {
 }
 
 fn less(step: &Step) -> Option<Step> {
-    match step {
-        Step::Burst { owner, callers, wait_ms } if *callers > 1 => {
-            Some(Step::Burst { owner: *owner, callers: callers / 2, wait_ms: *wait_ms })
-        }
-        Step::Pass(millis) if *millis > 1_000 => Some(Step::Pass(millis / 2)),
-        Step::Weather(weather) if weather.webhooks > 0 => {
-            Some(Step::Weather(super::script::Weather { webhooks: 0, ..*weather }))
-        }
-        Step::Weather(weather) if weather.disk > 0 => {
-            Some(Step::Weather(super::script::Weather { disk: 0, ..*weather }))
-        }
-        Step::Weather(weather) if weather.calls > 0 => {
-            Some(Step::Weather(super::script::Weather { calls: 0, ..*weather }))
-        }
-        _ => None,
+    if let Step::Burst { owner, callers, wait_ms } = *step {
+        return (callers > 1).then_some(Step::Burst { owner, callers: callers / 2, wait_ms });
     }
+    if let Step::Pass(millis) = *step {
+        return (millis > 1_000).then_some(Step::Pass(millis / 2));
+    }
+    let Step::Weather(weather) = *step else { return None };
+    let milder = if weather.webhooks > 0 {
+        Weather { webhooks: 0, ..weather }
+    } else if weather.disk > 0 {
+        Weather { disk: 0, ..weather }
+    } else if weather.calls > 0 {
+        Weather { calls: 0, ..weather }
+    } else {
+        return None;
+    };
+    Some(Step::Weather(milder))
 }
 
 #[test]
