@@ -42,7 +42,7 @@ use super::{
     refill,
     seal::{RequestKey, Seal},
     time::Timestamp,
-    token::{Lease, Stage, Token},
+    token::{Doom, DoomCause, Lease, Stage, Token},
 };
 
 /// How a project's tokens live, as values that were checked when the configuration was read.
@@ -95,6 +95,8 @@ struct CapReached {
 pub struct Pool {
     policy: Policy,
     seal: Seal,
+    /// When it was read from its records.
+    opened: Timestamp,
     revision: Revision,
     /// The first sequence that was never minted, and the first that was never leased.
     next: Sequence,
@@ -113,7 +115,8 @@ pub struct Pool {
     requests: BTreeMap<RequestKey, Sequence>,
     /// When each open lease changes by itself.
     due: BTreeSet<(Timestamp, Sequence)>,
-    /// When each doomed token may be deleted, and of those the ones that somebody waits for.
+    /// When each doomed token may be deleted ([`Pool::deletable`]), and of those the ones that somebody
+    /// waits for.
     doomed: BTreeSet<(Timestamp, Sequence)>,
     urgent: BTreeSet<(Timestamp, Sequence)>,
     leased: u32,
@@ -196,6 +199,15 @@ impl Pool {
 
     pub fn pauses(&self) -> impl Iterator<Item = (Activity, &Pause)> {
         self.pauses.iter().map(|(activity, pause)| (*activity, pause))
+    }
+
+    /// When a token on its way out may be deleted. Of one that was given up before the records were read
+    /// nobody knows how much of its wait for late copies was waited for: time may have stepped since, or
+    /// another clock may have been believed. It waits anew (B3).
+    fn deletable(&self, doom: &Doom) -> Timestamp {
+        let given_up = doom.cause == DoomCause::Cancelled && doom.since <= self.opened;
+        let anew = self.opened.plus(self.policy.late_copy_delay);
+        if given_up { doom.not_before.max(anew) } else { doom.not_before }
     }
 
     pub fn paused(&self, activity: Activity) -> bool {

@@ -325,9 +325,10 @@ impl Pool {
                 }
             }
             Stage::Doomed(doom) => {
-                self.doomed.insert((doom.not_before, sequence));
+                let at = self.deletable(doom);
+                self.doomed.insert((at, sequence));
                 if doom.urgent {
-                    self.urgent.insert((doom.not_before, sequence));
+                    self.urgent.insert((at, sequence));
                 }
             }
         }
@@ -348,8 +349,9 @@ impl Pool {
                 }
             }
             Stage::Doomed(doom) => {
-                self.doomed.remove(&(doom.not_before, sequence));
-                self.urgent.remove(&(doom.not_before, sequence));
+                let at = self.deletable(doom);
+                self.doomed.remove(&(at, sequence));
+                self.urgent.remove(&(at, sequence));
             }
         }
     }

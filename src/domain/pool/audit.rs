@@ -56,9 +56,10 @@ impl Pool {
                     }
                 }
                 Stage::Doomed(doom) => {
-                    doomed.insert((doom.not_before, *sequence));
+                    let at = self.deletable(doom);
+                    doomed.insert((at, *sequence));
                     if doom.urgent {
-                        urgent.insert((doom.not_before, *sequence));
+                        urgent.insert((at, *sequence));
                     }
                 }
             }

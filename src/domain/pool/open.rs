@@ -29,11 +29,13 @@ pub struct Restored {
 
 impl Pool {
     /// The pool that was committed last. Nobody knows what became of calls that were made since, so
-    /// every order counts as unanswered at `now` and its clock starts anew (B3).
+    /// every order counts as unanswered at `now` and its clock starts anew, and so does that of what was
+    /// given up (B3).
     pub fn open(policy: Policy, seal: Seal, restored: Restored, now: Timestamp) -> Self {
         let mut pool = Self {
             policy,
             seal,
+            opened: now,
             revision: restored.revision,
             next: restored.next,
             granted: restored.granted,

@@ -199,6 +199,22 @@ fn what_was_given_up_after_an_answer_is_not_deleted_before_a_second_copy_can_hav
     }
 }
 
+/// B3: time may have stepped, or another clock be believed, and that was not waited for.
+#[test]
+fn what_was_given_up_waits_for_late_copies_anew_when_the_records_are_read_again() {
+    let mut desk = Desk::stocked(usual(), 0);
+    let order = desk.mint(5);
+    desk.attempt(order, Attempt::Unanswered);
+    desk.attempt(order, Attempt::CapReached);
+    desk.wait(119);
+    desk.reopen();
+    desk.wait(119);
+    assert_eq!(desk.deletions(), Vec::<Vec<Sequence>>::new());
+    desk.wait(1 + 5);
+    assert_eq!(desk.deletions().concat().len(), 5);
+    assert_eq!(desk.pool.audit(), []);
+}
+
 #[test]
 fn an_order_too_large_for_one_call_is_forgotten_if_nobody_can_have_heard_of_it() {
     let mut desk = Desk::stocked(usual(), 0);

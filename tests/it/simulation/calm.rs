@@ -25,6 +25,8 @@ use super::{
 
 /// Longer than any lease, grace and doubt together.
 const WITHIN: Duration = Duration::from_secs(24 * 3_600);
+/// Clocks that agree, and a start or two with one that nearly does; it follows others slowly (T1).
+const CLOSE: Duration = Duration::from_secs(180);
 /// More than any run adds.
 const FOREIGN_MAX: u32 = 5_000;
 /// Requests that are looked up one by one.
@@ -122,9 +124,9 @@ impl Outside {
             return Some(format!("{} of {} are ready", census.ready, self.setting.target));
         }
         let truth = self.time.truth().unsigned_abs();
-        let off = status.now.as_millis().abs_diff(truth);
-        if off > 62_000 + self.time.elapsed().as_millis() as u64 / 2_000 {
-            return Some(format!("T1: pool time is {off} ms off"));
+        let off = Duration::from_millis(status.now.as_millis().abs_diff(truth));
+        if off > CLOSE + self.time.elapsed() / 2_000 + self.off_at_birth {
+            return Some(format!("T1: pool time is off by {off:?}"));
         }
         let there: BTreeSet<_> = self
             .record()

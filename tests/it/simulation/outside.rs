@@ -100,6 +100,8 @@ pub struct Outside {
     pub callers: Callers,
     pub mail: Mail,
     pub live: Option<Live>,
+    /// How far the wall clock was off when the ledger began: pool time began there, and never steps back.
+    pub off_at_birth: Duration,
     pub tally: Tally,
     pub(super) weather: Weather,
     pub(super) chance: Chance,
@@ -134,6 +136,7 @@ impl Outside {
             callers: Callers::default(),
             mail: Mail::default(),
             live: None,
+            off_at_birth: Duration::ZERO,
             tally: Tally::default(),
             weather: Weather::default(),
             chance: Chance::new(script.setting.seed),

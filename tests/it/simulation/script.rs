@@ -224,7 +224,7 @@ impl Kind {
     fn draw(chance: &mut Chance) -> Self {
         let crowd = chance.percent(20.0);
         // A crowd leaves a long history, which every start reads.
-        let crashes = if crowd { [0, 0, 2] } else { [0, 10, 50] };
+        let crashes = if crowd { [0, 0, 2] } else { [0, 20, 60] };
         Self {
             crowd,
             crashes: crashes[below(chance, 3) as usize],

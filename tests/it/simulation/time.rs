@@ -63,11 +63,16 @@ impl Time {
         self.0.skew.store(i64::from(seconds), Ordering::Relaxed);
     }
 
+    /// How far the wall clock is off.
+    pub fn skew(&self) -> Duration {
+        Duration::from_secs(self.0.skew.load(Ordering::Relaxed).unsigned_abs())
+    }
+
     /// What the clocks of the machine show.
     pub fn reading(&self) -> Reading {
         let elapsed = self.elapsed();
         let skew = self.0.skew.load(Ordering::Relaxed);
-        let off = Duration::from_secs(skew.unsigned_abs());
+        let off = self.skew();
         let wall = BORN + elapsed;
         let wall = if skew < 0 { wall - off } else { wall + off };
         Reading { boot: UP + elapsed, wall }
