@@ -2,7 +2,7 @@
 //! it orders for it (R1).
 
 use argospool::domain::{
-    ids::Sequence,
+    ids::{OrderId, Revision, Sequence, SubmissionId},
     order::Attempt,
     pool::{Command, Effect, KeyCheck, Policy, Refusal, UnderWay},
     refill::{Hindrance, Rest},
@@ -336,4 +336,32 @@ fn no_extra_order_is_too_large_to_be_counted() {
     desk.tell(&Command::Extra { tokens: u32::MAX }).unwrap();
     desk.tell(&Command::Extra { tokens: u32::MAX }).unwrap();
     assert_eq!(desk.pool.plan(desk.now, None, 500).need, u32::MAX);
+}
+
+/// S2: a stop waits for all of them.
+#[test]
+fn every_call_that_is_out_is_counted() {
+    let order = |first| OrderId(Sequence::new(first));
+    let submission = |name| SubmissionId::parse(name).unwrap();
+    let mut under_way = UnderWay {
+        orders: [0, 500, 1_000].map(order).into(),
+        deletions: [1, 2, 3].map(Sequence::new).into(),
+        deletion_calls: 5,
+        asking: ["a", "b"].map(|name| (submission(name), Revision::default())).into(),
+        ..UnderWay::default()
+    };
+    assert_eq!(under_way.calls(), 3 + 5 + 2);
+    under_way.begin_count();
+    assert_eq!(under_way.calls(), 11);
+    for (number, one) in (12..).zip([
+        |it: &mut UnderWay| it.finding = true,
+        |it| it.surveying = true,
+        |it| it.listing = true,
+        |it| it.deleting_foreign = true,
+    ]) {
+        one(&mut under_way);
+        assert_eq!(under_way.calls(), number);
+    }
+    under_way.end_count();
+    assert_eq!(under_way.calls(), 14);
 }
