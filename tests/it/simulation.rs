@@ -14,6 +14,8 @@
 //!     cargo test --release --test it simulation -- --nocapture
 //! ```
 //!
+//! `ARGOSPOOL_SIMULATION_CRASHES=80` makes so many of a hundred steps crashes.
+//!
 //! A run that breaks a promise is cut down to the steps that it takes and printed as a file for
 //! `tests/replays`, where it is played for ever.
 
@@ -54,7 +56,10 @@ fn no_run_breaks_a_promise() {
     let (began, mut told) = (Instant::now(), Instant::now());
     let mut all = Tally::default();
     for seed in first..first + runs {
-        let script = Script::draw(seed, steps);
+        let script = match number("CRASHES") {
+            Some(crashes) => Script::draw_crashes(seed, steps, crashes as u32),
+            None => Script::draw(seed, steps),
+        };
         match play(&script) {
             Ok(tally) => all.add(&tally),
             Err(breach) => report(script, breach),
@@ -101,7 +106,7 @@ fn a_script_reads_back_as_it_was_written() {
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(format!("ARGOSPOOL_SIMULATION_{name}")).ok()?;
-    Some(text.parse().expect("ARGOSPOOL_SIMULATION_RUNS, _SEED and _STEPS are numbers"))
+    Some(text.parse().expect("ARGOSPOOL_SIMULATION_RUNS, _SEED, _STEPS and _CRASHES are numbers"))
 }
 
 fn tell(runs: u64, all: &Tally, took: Duration) {

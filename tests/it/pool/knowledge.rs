@@ -343,18 +343,16 @@ fn no_extra_order_is_too_large_to_be_counted() {
 fn every_call_that_is_out_is_counted() {
     let order = |first| OrderId(Sequence::new(first));
     let submission = |name| SubmissionId::parse(name).unwrap();
-    let mut under_way = UnderWay {
-        orders: [0, 500, 1_000].map(order).into(),
-        deletions: [1, 2, 3].map(Sequence::new).into(),
-        deletion_calls: 5,
-        asking: ["a", "b"].map(|name| (submission(name), Revision::default())).into(),
-        ..UnderWay::default()
-    };
+    let mut under_way = UnderWay::default();
+    under_way.orders = [0, 500, 1_000].map(order).into();
+    under_way.deletions = [1, 2, 3].map(Sequence::new).into();
+    under_way.deletion_calls = 5;
+    under_way.asking = ["a", "b"].map(|name| (submission(name), Revision::default())).into();
     assert_eq!(under_way.calls(), 3 + 5 + 2);
     under_way.begin_count();
     assert_eq!(under_way.calls(), 11);
     for (number, one) in (12..).zip([
-        |it: &mut UnderWay| it.finding = true,
+        (|it| it.finding = true) as fn(&mut UnderWay),
         |it| it.surveying = true,
         |it| it.listing = true,
         |it| it.deleting_foreign = true,

@@ -78,9 +78,6 @@ impl Ledger for Disk {
             let written = self.memory.commit(group.clone()).await;
             if let Ok(()) | Err(LedgerError::Unconfirmed(_)) = written {
                 let mut outside = self.outside.lock();
-                if outside.books.commits == 0 {
-                    outside.off_at_birth = outside.time.skew();
-                }
                 if let Err(breach) = outside.books.take(&group) {
                     outside.object(breach);
                 }

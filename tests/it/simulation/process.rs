@@ -119,7 +119,10 @@ async fn live(
     number: u64,
 ) -> Result<(), LedgerError> {
     let (setting, time, last_commit) = {
-        let outside = outside.lock();
+        let mut outside = outside.lock();
+        if outside.books.commits == 0 {
+            outside.off_at_birth = outside.off_at_birth.max(outside.time.skew());
+        }
         (outside.setting, outside.time.clone(), outside.books.at)
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::reading(move || time.reading()));

@@ -165,14 +165,29 @@ impl fmt::Display for Script {
 impl Script {
     /// The run of a seed, with so many steps.
     pub fn draw(seed: u64, steps: usize) -> Self {
+        Self::of(seed, steps, |_| ())
+    }
+
+    /// The same without a crowd, and with so many crashes among a hundred steps.
+    pub fn draw_crashes(seed: u64, steps: usize, crashes: u32) -> Self {
+        Self::of(seed, steps, |kind| (kind.crowd, kind.crashes) = (false, crashes))
+    }
+
+    fn of(seed: u64, steps: usize, change: impl FnOnce(&mut Kind)) -> Self {
         let mut chance = Chance::new(seed);
         // Runs are different in kind and not only in luck.
-        let kind = Kind::draw(&mut chance);
+        let mut kind = Kind::draw(&mut chance);
+        change(&mut kind);
         let setting = Setting::draw(seed, &kind, &mut chance);
         let mut all = vec![Step::Weather(weather(&mut chance, &kind)), Step::Pass(8_000)];
         let mut requests = 0;
         while all.len() < steps {
-            all.push(step(&mut chance, &kind, &setting, &mut requests));
+            let step = step(&mut chance, &kind, &setting, &mut requests);
+            if kind.dies_often() && matches!(step, Step::Crash { .. }) {
+                // Only who lives can die.
+                all.push(Step::Pass(between(&mut chance, 1, 4_000)));
+            }
+            all.push(step);
         }
         Self { setting, steps: all }
     }
@@ -221,6 +236,10 @@ struct Kind {
 }
 
 impl Kind {
+    fn dies_often(&self) -> bool {
+        self.crashes >= 50
+    }
+
     fn draw(chance: &mut Chance) -> Self {
         let crowd = chance.percent(20.0);
         // A crowd leaves a long history, which every start reads.
@@ -244,7 +263,8 @@ fn step(chance: &mut Chance, kind: &Kind, setting: &Setting, requests: &mut u32)
     if below(chance, 100) < kind.crashes {
         let polls = [0, 1, 2, 3, below(chance, 12), below(chance, 60)];
         let polls = polls[below(chance, 6) as usize] as u16;
-        let away_ms = [0, 50, 2_000, below(chance, 200_000)][below(chance, 4) as usize];
+        let longest = if kind.dies_often() { 2_000 } else { 200_000 };
+        let away_ms = [0, 50, 2_000, below(chance, longest)][below(chance, 4) as usize];
         return Step::Crash { polls, away_ms };
     }
     match below(chance, 100) {
