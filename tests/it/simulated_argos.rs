@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use argospool::{
     app::{clock::SystemClock, entropy::SystemEntropy},
-    argos::{Argos, ArgosOptions, Surroundings, Transfer, transfer},
+    argos::{Argos, ArgosOptions, Operation as Called, Surroundings, Transfer, transfer},
     domain::{
         envelope::Keyring, ids::ProjectName, refill::Rest, secret::Secret, submission::FactKind,
         token::Decision,
@@ -25,6 +25,11 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{Nobody, policy, report, settings, wish};
 
 const PID: &str = "pid_demo";
+
+/// Of calls to ARGOS as well; the pool's tests do without the client of ARGOS.
+impl argospool::argos::Observer for Nobody {
+    fn called(&self, _operation: Called, _result: &'static str, _took: Duration) {}
+}
 
 struct Rig {
     simulator: Simulator,

@@ -11,7 +11,6 @@ use std::{
 };
 
 use argospool::{
-    argos::Operation,
     domain::{
         entropy::Entropy,
         ids::{
@@ -83,10 +82,6 @@ impl Observer for Nobody {
     fn group(&self, _commands: usize, _took: Duration) {}
 
     fn waited(&self, _callers: usize, _waited: Duration) {}
-}
-
-impl argospool::argos::Observer for Nobody {
-    fn called(&self, _operation: Operation, _result: &'static str, _took: Duration) {}
 }
 
 /// A call that reached the supplier.
