@@ -25,8 +25,8 @@ use super::{
 
 /// Longer than any lease, grace and doubt together.
 const WITHIN: Duration = Duration::from_secs(24 * 3_600);
-/// Clocks that agree, and a start or two with one that nearly does; it follows others slowly (T1).
-const CLOSE: Duration = Duration::from_secs(180);
+/// Clocks that agree, and what ARGOS leaves out of its own: less than a second (T1).
+const CLOSE: Duration = Duration::from_secs(62);
 /// More than any run adds.
 const FOREIGN_MAX: u32 = 5_000;
 /// Requests that are looked up one by one.
