@@ -11,8 +11,8 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use self::pool_time::Reading;
 use self::pool_time::{Change, PoolTime};
+pub use self::pool_time::{Reading, outlasting};
 use crate::{domain::time::Timestamp, port::Clock};
 
 /// Pool time from the clocks of this machine (T1).

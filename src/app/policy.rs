@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::keys::ProjectKeys;
+use super::{clock::outlasting, keys::ProjectKeys};
 use crate::{
     api::Links,
     argos::{ArgosOptions, RequestShape, Transfer},
@@ -76,8 +76,8 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
         prefix: prefix.map_err(|error| unfit(error.to_string()))?,
         cap: project.argos.cap_tokens,
         reserve: project.argos.reserve_tokens,
-        settle_delay: project.tokens.settle_delay,
-        late_copy_delay: project.tokens.late_copy_delay,
+        settle_delay: outlasting(project.tokens.settle_delay),
+        late_copy_delay: outlasting(project.tokens.late_copy_delay),
         unused_age_max: project.tokens.unused_age_max,
         entry_window: project.life.entry_window,
         session_max: project.life.session_max,

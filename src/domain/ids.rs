@@ -186,8 +186,9 @@ impl Owner {
     }
 }
 
-/// The id ARGOS gave to a submission.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The id ARGOS gave to a submission. What others wrote there may be anything, a token too, so it is not
+/// printed (P1).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionId(Box<str>);
 
 impl SubmissionId {
@@ -201,6 +202,12 @@ impl SubmissionId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Debug for SubmissionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubmissionId(…)")
     }
 }
 
@@ -304,6 +311,8 @@ mod tests {
     #[test]
     fn a_token_id_is_not_printed() {
         assert_eq!(format!("{:?}", TokenId::parse("secret-token").unwrap()), "TokenId(…)");
+        let sent_by_others = SubmissionId::parse("secret-token").unwrap();
+        assert_eq!(format!("{sent_by_others:?}"), "SubmissionId(…)");
     }
 
     #[test]

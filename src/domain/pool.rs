@@ -54,7 +54,7 @@ pub struct Policy {
     /// Slots that are never used by us.
     pub reserve: u32,
     /// How long after a 200 to its only attempt an order becomes Ready, and how long after the end of
-    /// its last attempt if any went unanswered (B3).
+    /// its last attempt if any went unanswered (B3). In pool time, so with what that may run fast (T1).
     pub settle_delay: Duration,
     pub late_copy_delay: Duration,
     /// Unused tokens are rotated at this age.

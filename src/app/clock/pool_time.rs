@@ -70,6 +70,12 @@ struct Told {
     heard: Duration,
 }
 
+/// So much pool time that `span` has passed for certain: it may run a little fast, and its moments are whole
+/// milliseconds, one at either end.
+pub fn outlasting(span: Duration) -> Duration {
+    span + span / SLEW + Duration::from_millis(2)
+}
+
 #[derive(Debug)]
 pub(super) struct PoolTime {
     /// Since the Unix epoch, in nanoseconds, so that many small advances lose nothing.

@@ -33,9 +33,6 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// How long it waits for late copies, after an answer and without one.
 pub const SETTLE_MS: u64 = 3_000;
 pub const LATE_COPY_MS: u64 = 120_000;
-/// How long a copy lives at most: a little less, because pool time may run a two-thousandth too fast (T1).
-const SECOND_COPY_MS: u64 = SETTLE_MS - 50;
-const LATE_MS: u64 = LATE_COPY_MS - 1_000;
 
 /// A request on its way.
 pub struct Parcel {
@@ -165,7 +162,7 @@ impl Outside {
                     there,
                     Event::Arrive(Parcel { answer: Some((waiting, back)), ..parcel }),
                 );
-                let span = self.below(SETTLE_MS - 1).min(SECOND_COPY_MS);
+                let span = self.below(SETTLE_MS);
                 self.after(there + back + span, Event::Arrive(copy));
             }
             Fate::Lost { arrives_ms, silent } => {
@@ -201,7 +198,7 @@ impl Outside {
     /// The process has died: what it left on the way arrives within the span that it will wait for, or
     /// never.
     pub fn cut_off(&mut self) {
-        let last = self.time.elapsed() + Duration::from_millis(LATE_MS);
+        let last = self.time.elapsed() + Duration::from_millis(LATE_COPY_MS);
         self.forget(|at, event| at > last && matches!(event, Event::Arrive(_)));
     }
 
@@ -244,7 +241,7 @@ impl Outside {
         if !self.chance.percent(f64::from(self.weather.calls)) {
             return Fate::Answered(None);
         }
-        let late = self.below(LATE_COPY_MS).min(LATE_MS);
+        let late = self.below(LATE_COPY_MS);
         match self.below(12) {
             0 => Fate::NotSent,
             1 => Fate::Lost { arrives_ms: None, silent: true },

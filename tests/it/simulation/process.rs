@@ -12,7 +12,7 @@ use std::{
 };
 
 use argospool::{
-    app::clock::SystemClock,
+    app::clock::{SystemClock, outlasting},
     argos::{Argos, ArgosOptions, Surroundings, Transfer, transfer},
     domain::{
         entropy::Entropy,
@@ -168,8 +168,8 @@ fn policy_of(setting: Setting) -> Policy {
         refill: refill::Policy::try_new(target, low_water, batch, calls_in_flight).unwrap(),
         cap: setting.cap,
         reserve: setting.reserve,
-        settle_delay: Duration::from_millis(SETTLE_MS),
-        late_copy_delay: Duration::from_millis(LATE_COPY_MS),
+        settle_delay: outlasting(Duration::from_millis(SETTLE_MS)),
+        late_copy_delay: outlasting(Duration::from_millis(LATE_COPY_MS)),
         unused_age_max: (!age.is_zero()).then_some(age),
         overdue_after: Some(Duration::from_secs(600)),
         reconcile: ReconcilePolicy { brake_min: 2, ..policy(1, 0).reconcile },

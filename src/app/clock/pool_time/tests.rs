@@ -89,6 +89,22 @@ fn slewing_ends_where_the_clocks_meet() {
     assert_eq!(machine.time.now, machine.wall);
 }
 
+/// B3.
+#[test]
+fn what_outlasts_a_span_does_so_where_time_runs_as_fast_as_it_may() {
+    let mut machine = Machine::new();
+    machine.wall += 50 * SECOND + Duration::from_micros(999_999 - 123);
+    machine.pass(Duration::from_micros(777));
+    let (boot, began) = (machine.boot, machine.time.now());
+    let over = began.plus(outlasting(2 * MINUTE));
+    while machine.time.now() < over {
+        machine.pass(Duration::from_micros(100));
+    }
+    let waited = machine.boot - boot;
+    assert!(waited >= 2 * MINUTE, "{waited:?}");
+    assert!(waited < 2 * MINUTE + 3 * Duration::from_millis(1), "{waited:?}");
+}
+
 #[test]
 fn a_wall_clock_that_jumps_a_day_ahead_is_followed_once_argos_agrees_and_not_before() {
     let mut machine = Machine::new();
