@@ -25,7 +25,9 @@ fn sources(text: &str, path: &Path) -> Sources {
     fs::write(path, text).unwrap();
     let said = |mark: &'static str| {
         let lines = text.lines().filter_map(move |line| line.strip_prefix(mark));
-        lines.filter_map(|line| line.trim().split_once('='))
+        // Neither a shell nor the command line lets an empty name through.
+        let pairs = lines.filter_map(|line| line.trim().split_once('='));
+        pairs.filter(|(name, _)| !name.is_empty())
     };
     let variables = [("ARGOS_API_KEY", KEY), ("ARGOS_PROJECT_ID", "pid-1")];
     let pair = |(name, value): (&str, &str)| (OsString::from(name), OsString::from(value));

@@ -159,6 +159,20 @@ async fn after_a_failed_step_the_ledger_opens_again_in_the_same_process() {
 }
 
 #[tokio::test]
+async fn after_a_failed_step_nobody_writes_until_the_ledger_is_opened_again() {
+    let place = Directory::new();
+    let (mut one, mut other) = (place.sled(), place.volume().ledger(&project("other")));
+    one.open(opening()).await.unwrap();
+    other.open(opening()).await.unwrap();
+    place.hazards.fail_next(Step::Flush);
+    one.commit(Group { tokens: vec![ready(1)], ..group(1) }).await.unwrap_err();
+    for ledger in [&mut one, &mut other] {
+        let refused = ledger.commit(Group { tokens: vec![ready(2)], ..group(1) }).await;
+        assert!(matches!(refused, Err(LedgerError::Refused(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_that_lasts_is_told_at_every_open_until_its_cause_is_gone() {
     let place = Directory::new();
     let mut ledger = place.sled();
