@@ -82,7 +82,19 @@ mod tests {
     fn a_steady_demand_is_learned_within_a_few_half_lives() {
         let demand = after(300, 20);
         assert!((demand.fast() - 20.0).abs() < 0.1, "{}", demand.fast());
-        assert!(demand.slow() < 4.0, "{}", demand.slow());
+        // A sixth of its half-life.
+        let learned = 20.0 * (1.0 - 0.5_f64.powf(1.0 / 6.0));
+        assert!((demand.slow() - learned).abs() < 0.01, "{}", demand.slow());
+    }
+
+    #[test]
+    fn a_rate_is_per_second_however_long_its_step_was() {
+        let mut demand = after(1, 20);
+        let first = 20.0 * (1.0 - 0.5_f64.powf(1.0 / 30.0));
+        assert!((demand.fast() - first).abs() < 1e-9, "{}", demand.fast());
+        demand.observe(20 * 59, Timestamp::from_millis(60_000));
+        let all = 20.0 * (1.0 - 0.5_f64.powf(2.0));
+        assert!((demand.fast() - all).abs() < 1e-9, "{}", demand.fast());
     }
 
     #[test]
@@ -90,6 +102,7 @@ mod tests {
         let mut demand = after(60, 20);
         demand.observe(0, Timestamp::from_millis(86_400_000));
         assert_eq!(lasts(100, demand.fast()), None);
+        assert_eq!(lasts(100, demand.slow()), None);
     }
 
     #[test]

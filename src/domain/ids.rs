@@ -316,6 +316,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_has_48_bits() {
+        assert_eq!(Sequence::MAX.get(), 0xffff_ffff_ffff);
+    }
+
+    #[test]
+    fn public_names_are_written_as_they_are() {
+        let project = ProjectName::parse("kyc_2").unwrap();
+        assert_eq!((project.as_str(), project.to_string().as_str()), ("kyc_2", "kyc_2"));
+        assert_eq!(LeaseId("9f".into()).to_string(), "9f");
+    }
+
+    #[test]
     fn an_order_is_named_after_its_first_token() {
         assert_eq!(OrderId(Sequence::new(500)).to_string(), "order-500");
     }

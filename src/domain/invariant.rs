@@ -96,3 +96,14 @@ impl fmt::Display for Breach {
         write!(f, "{} broken: {}", self.promise.as_str(), self.evidence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breach_tells_its_promise_and_its_evidence() {
+        let breach = Breach { promise: Promise::L1, evidence: "two holders".to_owned() };
+        assert_eq!(breach.to_string(), "L1 broken: two holders");
+    }
+}

@@ -31,7 +31,7 @@ pub const BATCH_MAX: usize = 500;
 pub const PAGE_DEFAULT: usize = 100;
 pub const PAGE_MAX: usize = 500;
 /// The longest a lease may stay unused, whatever the configuration says: links sent by mail.
-pub const LEASE_TTL_CEILING: Duration = Duration::from_secs(720 * 3_600);
+pub const LEASE_TTL_CEILING: Duration = Duration::from_hours(720);
 
 /// Labels of one lease, and bytes of a key and of a value.
 pub const LABELS_MAX: usize = 16;

@@ -251,6 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::limits::MARK_BYTES;
 
     fn seal(id: u8) -> Seal {
         Seal::new(&LedgerIdentity { id: 1, tag: [id; 4], id_key: [id; 16], digest_key: [id; 32] })
@@ -275,6 +276,7 @@ mod tests {
         fn a_lease_id_follows_from_its_sequence_and_is_no_token_id(number in 0..=Sequence::MAX.get()) {
             let (seal, sequence) = (seal(7), Sequence::new(number));
             let lease = seal.lease_id(sequence);
+            prop_assert_eq!(seal.mark(sequence).len(), MARK_BYTES);
             prop_assert_eq!(seal.open_lease(lease.as_str()), Some(sequence));
             prop_assert_eq!(seal.open_token(&TokenId::parse(lease.as_str()).unwrap()), None);
         }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 const NONCE: Nonce = *b"0123456789abcdef";
@@ -16,6 +18,15 @@ fn text(plain: &[u8]) -> Option<String> {
 
 fn every_cipher() -> impl Iterator<Item = Cipher> {
     std::iter::once(Cipher::Ecb).chain(Gcm::all().map(Cipher::Gcm))
+}
+
+#[test]
+fn ciphers_and_their_shapes_are_called_as_the_configuration_spells_them() {
+    let ciphers = every_cipher().map(Cipher::as_str).collect::<BTreeSet<_>>();
+    assert_eq!(ciphers, BTreeSet::from(["ecb", "gcm"]));
+    let layouts = ["nonce_ciphertext_tag", "nonce_tag_ciphertext", "ciphertext_tag_nonce"];
+    assert_eq!(Layout::ALL.map(Layout::as_str), layouts);
+    assert_eq!(Encoding::ALL.map(Encoding::as_str), ["base64", "hex"]);
 }
 
 /// Contract 5.1.

@@ -90,6 +90,28 @@ fn values_are_encoded_as_encode_uri_component_does_it() {
 
 /// Contract 4: what must be encrypted is, and nothing stands in both places.
 #[test]
+fn modes_are_called_as_the_configuration_spells_them() {
+    let names = [Mode::Plain, Mode::Mixed, Mode::Sealed].map(Mode::as_str);
+    assert_eq!(names, ["plain", "mixed", "sealed"]);
+}
+
+/// GCM is broken by a nonce that is used twice.
+#[test]
+fn a_link_that_is_sealed_with_gcm_draws_its_nonce() {
+    struct Sevens;
+    impl Entropy for Sevens {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+    let shape = Gcm::all().next().unwrap();
+    let key = Secret::new("test-api-key-0001".to_owned());
+    let keyring = Keyring::new(Cipher::Gcm(shape), &key, []);
+    let form = Form::new("https://form.argosidentity.com/", "pid_abc123", Mode::Mixed, keyring);
+    assert_eq!(form.nonce(&mut Sevens), [7; 16]);
+}
+
+#[test]
 fn a_mixed_link_seals_what_must_be_and_nothing_else() {
     let link = link(&draft(form(Mode::Mixed), params(Mode::Mixed, &everything())));
     let (open, sealed) = read(&link);
@@ -208,6 +230,23 @@ fn what_a_lease_keeps_of_its_link_tells_everything_that_was_said() {
 }
 
 #[test]
+fn a_parameter_that_is_not_checked_is_sealed_unless_nothing_need_be() {
+    let mut asked = Asked::default();
+    asked.unchecked.insert("newOption".to_owned(), "a".to_owned());
+    for (mode, sealed) in [(Mode::Plain, false), (Mode::Mixed, true), (Mode::Sealed, true)] {
+        let (open, envelope) = read(&link(&draft(form(mode), params(mode, &asked))));
+        assert_eq!(open.contains("newOption"), !sealed, "{mode:?}");
+        assert_eq!(envelope.is_some_and(|it| it.contains("newOption")), sealed, "{mode:?}");
+    }
+}
+
+/// 24 symbols, of which some must be percent-encoded by chance: eight of them are room enough.
+#[test]
+fn an_envelope_has_room_for_what_is_percent_encoded_by_chance() {
+    assert_eq!(escaped_length(Cipher::Ecb, 15), 24 + 2 * 8);
+}
+
+#[test]
 fn a_length_is_never_less_than_that_of_the_link() {
     let hex = Gcm {
         layout: Layout::NonceCiphertextTag,
@@ -242,6 +281,8 @@ fn parameters_are_not_printed() {
     let asked = Asked::default().with(Parameter::Userid, "u-17");
     let draft = draft(form(Mode::Plain), params(Mode::Plain, &asked));
     assert!(!format!("{asked:?} {draft:?}").contains("17"));
+    assert_eq!(format!("{asked:?}"), r#"{"userid"}"#);
+    assert_eq!(format!("{:?}", Value::from("u-17")), "Value(…)");
 }
 
 #[test]

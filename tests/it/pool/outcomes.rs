@@ -249,6 +249,15 @@ fn an_open_lease_is_looked_for_after_twice_the_time_each_time_also_across_a_rest
 }
 
 #[test]
+fn a_lease_that_is_decided_after_it_was_looked_for_is_not_looked_for_again() {
+    let mut desk = stocked();
+    let sequence = long_lease(&mut desk);
+    assert_eq!(looks(&mut desk, 300, 2_400), [600, 1_200, 2_400]);
+    desk.fact(sequence, FactKind::Decided(Decision::Approved));
+    assert_eq!(looks(&mut desk, 300, 20_000), [0; 0]);
+}
+
+#[test]
 fn an_expired_lease_is_looked_for_at_once_and_then_less_and_less_often() {
     let mut desk =
         Desk::stocked(Policy { overdue_after: Some(Duration::from_secs(3_000)), ..asking() }, 5);
@@ -375,4 +384,18 @@ fn a_lease_without_a_mark_is_a_stray_until_it_is_heard_of_also_when_it_has_close
     desk.pass(600);
     assert_eq!(desk.pool.census().leased, 1);
     assert!(desk.pool.has_strays());
+}
+
+#[test]
+fn a_closed_lease_that_was_heard_of_or_has_a_mark_is_no_stray() {
+    let mut heard_of = unmarked();
+    let sequence = heard_of.lease("uid:1", None).unwrap().sequence;
+    started(&mut heard_of, sequence, "sub-1");
+    let mut marked = stocked();
+    marked.lease("uid:1", None).unwrap();
+    for mut desk in [heard_of, marked] {
+        desk.tell(&Command::Revoke { sequence, owner: None, request: None }).unwrap();
+        assert_eq!(desk.pool.unfinished(), 1);
+        assert!(!desk.pool.has_strays());
+    }
 }

@@ -190,12 +190,15 @@ fn somebody_wakes_for_the_second_listing() {
 #[test]
 fn a_listing_is_walked_page_by_page_and_goes_on_where_it_failed() {
     let mut desk = Desk::stocked(usual(), 10);
+    assert!(!desk.pool.reconciling());
     desk.want_listing(false);
+    assert!(desk.pool.reconciling(), "it is due");
     let next = Some(Cursor { id: "c".to_owned(), time: "t".to_owned() });
     assert!(desk.effects().contains(&Effect::List { cursor: None }));
     let ids = desk.ids_but(&[]);
     let first = Command::Listed { tokens: ids[..5].to_vec(), unreadable: 0, next: next.clone() };
     desk.tell(&first).unwrap();
+    assert!(desk.pool.reconciling(), "it is under way");
     assert!(desk.effects().contains(&Effect::List { cursor: next }));
     let mut under_way = UnderWay::default();
     under_way.listing = true;
@@ -203,15 +206,16 @@ fn a_listing_is_walked_page_by_page_and_goes_on_where_it_failed() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::List { .. })));
     desk.page(ids[5..].to_vec());
     assert_eq!((desk.report().listed, desk.report().missing), (10, 0));
+    assert!(!desk.pool.reconciling());
 }
 
 #[test]
 fn a_listing_that_repeats_itself_or_holds_what_is_no_id_is_void() {
     let next = Some(Cursor { id: "c".to_owned(), time: "t".to_owned() });
-    for (unreadable, second) in [(0, next.clone()), (1, None)] {
+    for (unreadable, second) in [([0, 0], next.clone()), ([1, 0], None), ([0, 1], None)] {
         let mut desk = Desk::stocked(usual(), 10);
         desk.want_listing(false);
-        for next in [next.clone(), second] {
+        for (unreadable, next) in unreadable.into_iter().zip([next.clone(), second]) {
             let tokens = desk.ids_but(&[0, 1, 2]);
             desk.tell(&Command::Listed { tokens, unreadable, next }).unwrap();
         }
@@ -219,6 +223,28 @@ fn a_listing_that_repeats_itself_or_holds_what_is_no_id_is_void() {
         assert_eq!(desk.pool.census().held_back, 0);
         assert!(!desk.lists());
     }
+}
+
+#[test]
+fn a_listing_that_does_not_end_is_void() {
+    let mut desk = Desk::stocked(usual(), 10);
+    desk.want_listing(false);
+    let mut pages = 0;
+    while desk.lists() && pages <= 1_001 {
+        pages += 1;
+        let next = Some(Cursor { id: format!("c-{pages}"), time: "t".to_owned() });
+        desk.tell(&Command::Listed { tokens: Vec::new(), unreadable: 0, next }).unwrap();
+    }
+    assert!((1_000..=1_001).contains(&pages), "{pages}");
+    assert!(desk.report().void);
+}
+
+#[test]
+fn a_suspected_cause_has_a_name_that_stays() {
+    let named =
+        [SuspectedCause::VolumeDeletion, SuspectedCause::Emptied, SuspectedCause::DeletedElsewhere];
+    let names = ["volume_deletion", "emptied", "deleted_elsewhere"];
+    assert_eq!(named.map(SuspectedCause::as_str), names);
 }
 
 #[test]

@@ -98,11 +98,11 @@ fn what_outlasts_a_span_does_so_where_time_runs_as_fast_as_it_may() {
     let (boot, began) = (machine.boot, machine.time.now());
     let over = began.plus(outlasting(2 * MINUTE));
     while machine.time.now() < over {
-        machine.pass(Duration::from_micros(100));
+        machine.pass(Duration::from_millis(1));
     }
     let waited = machine.boot - boot;
     assert!(waited >= 2 * MINUTE, "{waited:?}");
-    assert!(waited < 2 * MINUTE + 3 * Duration::from_millis(1), "{waited:?}");
+    assert!(waited <= 2 * MINUTE + Duration::from_millis(4), "{waited:?}");
 }
 
 #[test]
