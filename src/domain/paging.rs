@@ -81,6 +81,12 @@ mod tests {
         Some(Cursor { id: id.to_owned(), time: "1".to_owned() })
     }
 
+    /// P1.
+    #[test]
+    fn a_cursor_is_not_printed() {
+        assert_eq!(format!("{:?}", cursor("a")), "Some(Cursor(…))");
+    }
+
     #[test]
     fn a_walk_ends_with_the_page_that_names_no_other() {
         let mut walk = Walk::begin(Timestamp::ZERO, 10);

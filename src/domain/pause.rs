@@ -28,3 +28,13 @@ pub struct Pause {
     pub by: String,
     pub since: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activities_have_names_that_stay() {
+        assert_eq!(Activity::ALL.map(Activity::as_str), ["leasing", "refill", "purge"]);
+    }
+}

@@ -253,11 +253,25 @@ mod tests {
     #[test]
     fn a_name_is_kept_until_its_whole_period_is_past() {
         let mut recall = Recall::default();
-        recall.insert(name(1), Sequence::ZERO, at(3_599));
+        recall.insert(name(1), Sequence::ZERO, at(10));
+        recall.insert(name(2), Sequence::new(1), at(3_599));
         recall.forget(at(3_599));
-        assert_eq!(recall.len(), 1);
+        assert_eq!(recall.len(), 2);
         recall.forget(at(3_600));
         assert_eq!(recall.len(), 0);
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        let mut recall = Recall::default();
+        let alike = |number: u64| 0x1234_5678_0000_0000 | number << 16;
+        for number in 0..10 {
+            recall.insert(alike(number), Sequence::new(number), at(0));
+        }
+        recall.forget(at(0));
+        for number in 0..10 {
+            assert_eq!(found(&recall, alike(number)), BTreeSet::from([Sequence::new(number)]));
+        }
     }
 
     #[test]

@@ -85,10 +85,6 @@ impl Params {
         self.0.iter().map(|(name, said)| (name, said))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn says(&self, parameter: Parameter) -> bool {
         self.0.iter().any(|(name, _)| *name == Name::Known(parameter))
     }

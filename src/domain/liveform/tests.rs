@@ -222,7 +222,10 @@ fn what_a_lease_keeps_of_its_link_tells_everything_that_was_said() {
         assert!(link.marked);
         assert!(Params::of_link(&link.url, &link.sealed, Some(&mark)).unwrap() == said);
     }
-    let plain = Asked::default().with(Parameter::Cf1, "a b").with(Parameter::AgeLimit, false);
+    let plain = Asked::default()
+        .with(Parameter::Cf1, "a b")
+        .with(Parameter::Cf2, "true")
+        .with(Parameter::AgeLimit, false);
     let said = params(Mode::Plain, &plain);
     let link = link(&draft(form(Mode::Plain), said.clone()));
     assert_eq!(&*link.sealed, "");
@@ -283,6 +286,7 @@ fn parameters_are_not_printed() {
     assert!(!format!("{asked:?} {draft:?}").contains("17"));
     assert_eq!(format!("{asked:?}"), r#"{"userid"}"#);
     assert_eq!(format!("{:?}", Value::from("u-17")), "Value(…)");
+    assert_eq!(format!("{:?}", draft.params), "Params(…)");
 }
 
 #[test]

@@ -341,11 +341,12 @@ fn what_is_held_back_is_ordered_anew() {
 /// Calls that are out together overtake each other, so the oldest at ARGOS need not be ours.
 #[test]
 fn the_cause_of_a_loss_is_named_in_whatever_order_registrations_arrived() {
-    let cause = |lost: Vec<u64>| {
-        let mut desk = Desk::stocked(policy(5_000, 100), 5_000);
+    let cause_of = |stock: u32, lost: Vec<u64>| {
+        let mut desk = Desk::stocked(policy(stock, 100), stock);
         desk.list_without(&lost);
         desk.report().cause
     };
+    let cause = |lost: Vec<u64>| cause_of(5_000, lost);
     let volume = Some(SuspectedCause::VolumeDeletion);
     assert_eq!(cause((0..1_000).collect()), volume);
     assert_eq!(cause((500..1_000).chain(1_500..2_000).collect()), volume);
@@ -353,6 +354,8 @@ fn the_cause_of_a_loss_is_named_in_whatever_order_registrations_arrived() {
     assert_eq!(cause((0..5_000).step_by(5).collect()), elsewhere);
     assert_eq!(cause((2_000..3_000).collect()), elsewhere);
     assert_eq!(cause((4_000..5_000).collect()), elsewhere);
+    // More lie between them than can have been overtaken.
+    assert_eq!(cause_of(10_000, (0..5_000).step_by(500).collect()), elsewhere);
 }
 
 #[test]
@@ -376,6 +379,11 @@ fn what_a_loss_looks_like_is_named_only_when_it_is_clear() {
     assert_eq!(cause(&oldest), SuspectedCause::VolumeDeletion);
     assert_eq!(cause(&scattered), SuspectedCause::DeletedElsewhere);
     assert_eq!(cause(&[99]), SuspectedCause::DeletedElsewhere, "the youngest, and no other");
+    // Of the oldest sixty 55 went, and of the oldest fifty-nine 52.
+    let nine_of_ten: Vec<u64> = (0..60).filter(|at| at % 12 != 5).collect();
+    let fewer: Vec<u64> = (0..60).filter(|at| at % 8 != 3).collect();
+    assert_eq!(cause(&nine_of_ten), SuspectedCause::VolumeDeletion);
+    assert_eq!(cause(&fewer), SuspectedCause::DeletedElsewhere);
 }
 
 #[test]

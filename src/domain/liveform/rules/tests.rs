@@ -177,8 +177,12 @@ fn a_parameter_that_is_not_known_is_passed_on_and_one_that_is_has_a_field() {
         let asked = Asked { unchecked: asked, ..Asked::default() };
         assert_eq!(fields(&rules(), &asked), [field]);
     }
-    let many = (0..17).map(|number| (format!("n{number}"), "x".to_owned())).collect();
-    assert_eq!(fields(&rules(), &Asked { unchecked: many, ..Asked::default() }), ["unchecked"]);
+    let so_many = |count: u32| {
+        let unchecked = (0..count).map(|number| (format!("n{number}"), "x".to_owned())).collect();
+        fields(&rules(), &Asked { unchecked, ..Asked::default() })
+    };
+    assert_eq!(so_many(16), [""; 0]);
+    assert_eq!(so_many(17), ["unchecked"]);
 }
 
 #[test]
@@ -203,6 +207,7 @@ fn text_of_any_script_is_taken_and_control_characters_and_excess_are_not() {
         let found = faults(&rules(), &ask(Parameter::Cf1, text));
         assert_eq!(found[0].1, "must not contain control characters");
     }
+    assert!(fields(&rules(), &ask(Parameter::Cf1, "x".repeat(256))).is_empty());
     let long = "x".repeat(10_000);
     let found = faults(&rules(), &ask(Parameter::Cf1, long.as_str()));
     assert_eq!(found[0].1, "must have at most 256 bytes, and has 10000");
@@ -276,4 +281,49 @@ fn what_is_wrong_with_defaults_and_templates_is_known_before_anybody_asks() {
     let in_template = Rules { templates, ..rules() };
     assert_eq!(in_template.check_presets()[0].field, "templates.kr.allowed_countries[0]");
     assert!(rules().check_presets().is_empty());
+}
+
+#[test]
+fn a_value_of_another_type_is_told_what_is_expected() {
+    for (parameter, expected) in [
+        (Parameter::Email, "must be text"),
+        (Parameter::AllowedCountries, "must be a list of text"),
+        (Parameter::KnowledgePrefill, "must be names with text"),
+        (Parameter::StartValidUntil, "must be a time"),
+    ] {
+        let said = faults(&rules(), &ask(parameter, true));
+        assert!(said.iter().any(|(_, rule)| rule == expected), "{parameter:?}: {said:?}");
+    }
+    assert_eq!(faults(&rules(), &ask(Parameter::AgeLimit, "no"))[0].1, "must be true or false");
+}
+
+#[test]
+fn an_address_has_a_name_and_a_host_and_no_gap() {
+    for good in ["kim@example.com", "a@b@c"] {
+        assert!(fields(&rules(), &ask(Parameter::Email, good)).is_empty(), "{good}");
+    }
+    for bad in ["kim", "@example.com", "kim@", "@", "kim lee@example.com"] {
+        assert_eq!(fields(&rules(), &ask(Parameter::Email, bad)), ["email"], "{bad}");
+    }
+}
+
+#[test]
+fn a_language_is_a_code_and_may_name_a_region_and_a_script() {
+    for good in ["ko", "pt-BR", "zho", "zh_Hant", "sr-Latn-RS"] {
+        assert!(fields(&rules(), &ask(Parameter::Lang, good)).is_empty(), "{good}");
+    }
+    for bad in ["k", "korean", "12", "ko-", "ko-x", "ko-abcdefghi", "ko-\u{fc}\u{fc}"] {
+        assert_eq!(fields(&rules(), &ask(Parameter::Lang, bad)), ["lang"], "{bad}");
+    }
+}
+
+#[test]
+fn what_has_one_value_or_one_shape_takes_no_other() {
+    let injection = |sid: &str, action: &str| {
+        fields(&rules(), &ask(Parameter::Sid, sid).with(Parameter::Action, action))
+    };
+    assert_eq!(injection("sub-1", "addveri"), [""; 0]);
+    assert_eq!(injection("sub 1", "addveri"), ["sid"]);
+    assert_eq!(injection("sub-1", "delete"), ["action"]);
+    assert_eq!(fields(&rules(), &ask(Parameter::AuxidField, "email")), ["auxid_field"]);
 }
