@@ -231,8 +231,11 @@ mod tests {
         check(100, 20, view(0), (1, 100, None));
         check(100, 20, view(49), (1, 51, None));
         check(100, 20, view(50), (0, 0, Some(Rest::LessThanABatch)));
+        check(600, 100, view(299), (1, 301, None));
+        // Two batches are no small pool: the rest of the room waits for the low water mark.
+        let little_room = View { foreign: 100_000 - 499 - 300, ..view(499) };
+        check(1_000, 100, little_room, (0, 0, Some(Rest::AtCap)));
     }
-
     #[test]
     fn what_is_on_its_way_counts_as_stock() {
         let on_their_way = View { on_their_way: 4_600, held: 4_600, ..view(0) };
@@ -268,6 +271,15 @@ mod tests {
             View { extra: 700, ..view(5_000) },
             (1, 500, Some(Rest::LessThanABatch)),
         );
+    }
+
+    #[test]
+    fn a_policy_and_its_rests_tell_what_they_are() {
+        let policy = Policy::try_new(5_000, 1_000, 500, 4).unwrap();
+        assert_eq!((policy.target(), policy.low_water()), (5_000, 1_000));
+        assert_eq!((policy.calls_in_flight(), policy.tokens_in_flight()), (4, 2_000));
+        assert_eq!(Rest::LessThanABatch.as_str(), "less_than_a_batch");
+        assert_eq!(Rest::Hindered(Hindrance::CapReached).as_str(), "cap_reached");
     }
 
     #[test]

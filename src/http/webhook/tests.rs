@@ -110,7 +110,7 @@ async fn counted(stand: &Stand, project: &str, trigger: &str, result: &str) -> S
 }
 
 #[tokio::test]
-async fn a_decision_is_durable_before_argos_hears_200() {
+async fn a_decision_is_on_record_when_argos_hears_200() {
     let stand = Stand::ready().await;
     let address = receiver(&stand, |_| ()).await;
     let (token, view) = lease(&stand).await;

@@ -61,6 +61,20 @@ async fn no_answer_leaves_before_its_group_is_durable_refusals_and_reads_include
     assert_eq!(ended(read).await.unwrap().census.leased, 1);
 }
 
+/// W1.
+#[tokio::test(start_paused = true)]
+async fn a_fact_is_answered_when_it_is_durable() {
+    let (bench, faults) = filled().await;
+    let LeaseView::Open { token, .. } = bench.lease("uid:1", None).await.unwrap() else { panic!() };
+    faults.hang_commit();
+    let handle = bench.handle.clone();
+    let heard = tokio::spawn(async move { handle.report(told(&token, FactKind::Started)).await });
+    tokio::time::sleep(SECOND).await;
+    assert!(!heard.is_finished());
+    faults.release();
+    assert_eq!(ended(heard).await.unwrap(), Heard::News);
+}
+
 /// J1, W1: the lane of facts waits for what callers are turned away from.
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_takes_too_long_is_doubtful_to_its_callers_and_turns_others_away() {
