@@ -295,6 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn names_tell_requests_and_submissions_apart() {
+        assert_eq!(RequestKey(0x0123_4567_89ab_cdef << 64 | 5).name(), 0x0123_4567_89ab_cdef);
+        let name = |seal: Seal, text| seal.name(&SubmissionId::parse(text).unwrap());
+        assert_eq!(name(seal(1), "sub-1"), name(seal(1), "sub-1"));
+        assert_ne!(name(seal(1), "sub-1"), name(seal(1), "sub-2"));
+    }
+
+    #[test]
     fn an_id_of_another_ledger_does_not_open() {
         let id = seal(1).token_id(&prefix(), Sequence::new(5), [0; 5]);
         assert_eq!(seal(2).open_token(&id), None);

@@ -3,6 +3,7 @@
 //! A [`Desk`] is a pool with a calendar and a drawer: it decides and applies one command after another,
 //! keeps what a ledger would keep, and audits after each step.
 
+mod audit;
 mod endings;
 mod facts;
 mod knowledge;

@@ -415,7 +415,7 @@ fn name(stage: &Stage) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -428,7 +428,7 @@ mod tests {
     };
 
     /// A pool whose one token is on its way out, as after a release.
-    fn with_a_doomed_token() -> Pool {
+    pub(in crate::domain::pool) fn with_a_doomed_token() -> Pool {
         let second = Duration::from_secs(1);
         let reconcile = ReconcilePolicy { listing_gap: second, brake_ratio: 0.5, brake_min: 1 };
         let policy = Policy {

@@ -87,3 +87,41 @@ impl Pool {
         breaches
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        pool::apply::tests::with_a_doomed_token, seal::RequestKey, time::Timestamp,
+    };
+
+    #[test]
+    fn an_index_that_disagrees_with_the_stages_is_found() {
+        const ENTRY: (Timestamp, Sequence) = (Timestamp::ZERO, Sequence::ZERO);
+        let spoils: [fn(&mut Pool); 7] = [
+            |pool| _ = pool.ready.insert(Sequence::ZERO),
+            |pool| _ = pool.due.insert(ENTRY),
+            |pool| pool.doomed.clear(),
+            |pool| _ = pool.urgent.insert(ENTRY),
+            |pool| pool.leased += 1,
+            |pool| pool.minted += 1,
+            |pool| _ = pool.requests.insert(RequestKey(1), Sequence::ZERO),
+        ];
+        assert_eq!(with_a_doomed_token().audit(), []);
+        for (number, spoil) in spoils.into_iter().enumerate() {
+            let mut pool = with_a_doomed_token();
+            spoil(&mut pool);
+            let found: Vec<_> = pool.audit().into_iter().map(|breach| breach.promise).collect();
+            assert_eq!(found, [Promise::J2], "{number}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_handed_out_and_held_back_at_once_is_found() {
+        let mut pool = with_a_doomed_token();
+        pool.ready.insert(Sequence::ZERO);
+        pool.held_back.insert(Sequence::ZERO);
+        let evidence = pool.audit().into_iter().map(|breach| breach.evidence);
+        assert_eq!(evidence.filter(|it| it.contains("held back")).count(), 1);
+    }
+}
