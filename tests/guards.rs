@@ -145,10 +145,7 @@ fn tests() -> BTreeMap<String, String> {
             let text = fs::read_to_string(&path).unwrap();
             let inside = path.strip_prefix(below).unwrap().with_extension("");
             let module = format!("{root}{}", inside.to_str().unwrap().replace('/', "::"));
-            if ["", "pub(super) "]
-                .iter()
-                .any(|seen| text.contains(&format!("#[cfg(test)]\n{seen}mod tests {{")))
-            {
+            if text.contains("#[cfg(test)]\nmod tests {") {
                 tests.insert(format!("{module}::tests"), text.clone());
             }
             tests.insert(module, text);

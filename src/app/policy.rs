@@ -133,3 +133,22 @@ pub(super) fn argos(project: &config::Project) -> ArgosOptions {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    /// B3.
+    #[test]
+    fn a_pool_waits_for_copies_as_long_as_pool_time_may_run_fast() {
+        let variables = [("ARGOS_API_KEY", "key"), ("ARGOS_PROJECT_ID", "pid")];
+        let environment = variables.map(|(name, text)| (name.into(), text.into())).into();
+        let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
+        let project = &projects(&settings).unwrap()[0];
+        let Policy { settle_delay, late_copy_delay, .. } = project.pool;
+        let said = &project.settings.tokens;
+        assert_eq!(settle_delay, outlasting(said.settle_delay));
+        assert_eq!(late_copy_delay, outlasting(said.late_copy_delay));
+    }
+}

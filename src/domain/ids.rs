@@ -186,8 +186,8 @@ impl Owner {
     }
 }
 
-/// The id ARGOS gave to a submission. What others wrote there may be anything, a token too, so it is not
-/// printed (P1).
+/// The id ARGOS gave to a submission. Whoever sends it may write anything there, a token too, so it is
+/// not printed (P1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionId(Box<str>);
 

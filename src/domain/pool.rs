@@ -15,6 +15,8 @@ mod open;
 mod outcomes;
 mod outstanding;
 mod reconcile;
+#[cfg(test)]
+mod stand;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -236,6 +236,7 @@ mod tests {
         let little_room = View { foreign: 100_000 - 499 - 300, ..view(499) };
         check(1_000, 100, little_room, (0, 0, Some(Rest::AtCap)));
     }
+
     #[test]
     fn what_is_on_its_way_counts_as_stock() {
         let on_their_way = View { on_their_way: 4_600, held: 4_600, ..view(0) };

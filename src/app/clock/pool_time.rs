@@ -41,6 +41,12 @@ pub struct Reading {
     pub wall: Duration,
 }
 
+/// So much pool time that `span` has passed for certain: it may run a little fast, and its moments are
+/// whole milliseconds, one at either end.
+pub fn outlasting(span: Duration) -> Duration {
+    span + span / SLEW + Duration::from_millis(2)
+}
+
 /// Something a person should hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -68,12 +74,6 @@ struct Told {
     by_argos: Duration,
     /// In boot time.
     heard: Duration,
-}
-
-/// So much pool time that `span` has passed for certain: it may run a little fast, and its moments are whole
-/// milliseconds, one at either end.
-pub fn outlasting(span: Duration) -> Duration {
-    span + span / SLEW + Duration::from_millis(2)
 }
 
 #[derive(Debug)]

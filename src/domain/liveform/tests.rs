@@ -88,7 +88,6 @@ fn values_are_encoded_as_encode_uri_component_does_it() {
     );
 }
 
-/// Contract 4: what must be encrypted is, and nothing stands in both places.
 #[test]
 fn modes_are_called_as_the_configuration_spells_them() {
     let names = [Mode::Plain, Mode::Mixed, Mode::Sealed].map(Mode::as_str);
@@ -111,6 +110,7 @@ fn a_link_that_is_sealed_with_gcm_draws_its_nonce() {
     assert_eq!(form.nonce(&mut Sevens), [7; 16]);
 }
 
+/// Contract 4: what must be encrypted is, and nothing stands in both places.
 #[test]
 fn a_mixed_link_seals_what_must_be_and_nothing_else() {
     let link = link(&draft(form(Mode::Mixed), params(Mode::Mixed, &everything())));

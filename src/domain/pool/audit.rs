@@ -91,9 +91,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        pool::apply::tests::with_a_doomed_token, seal::RequestKey, time::Timestamp,
-    };
+    use crate::domain::{pool::stand::with_a_doomed_token, seal::RequestKey, time::Timestamp};
 
     #[test]
     fn an_index_that_disagrees_with_the_stages_is_found() {
