@@ -161,6 +161,47 @@ fn deletions_keep_to_the_calls_that_may_be_in_flight() {
 }
 
 /// A deletion that is reported late finds nothing to delete.
+/// R2: tokens that failed before are no way around it.
+#[test]
+fn deletions_of_what_failed_before_keep_to_the_calls_that_may_be_in_flight() {
+    let mut desk = doomed(6);
+    desk.wait(5);
+    for _ in 0..6 {
+        desk.not_deleted(desk.deletions().concat());
+        desk.wait(600);
+    }
+    assert_eq!(desk.deletions().concat().len(), 4, "each goes alone");
+}
+
+/// R2.
+#[test]
+fn with_one_call_left_either_the_new_or_the_failed_are_deleted() {
+    let (old, new) = (Sequence::ZERO, Sequence::new(1));
+    let mut one_left = UnderWay::default();
+    one_left.deletion_calls = 3;
+    // Whoever failed three times waits for company, and whoever failed six times for nobody.
+    for (failures, chosen) in [(3, new), (6, old)] {
+        let policy = Policy { lapsed_grace: Duration::ZERO, ..usual() };
+        let mut desk = Desk::stocked(policy, 2);
+        desk.lease("uid:1", None).unwrap();
+        desk.pass(600);
+        for _ in 1..failures {
+            desk.wait(600);
+            desk.not_deleted(vec![old]);
+        }
+        desk.lease("uid:1", None).unwrap();
+        desk.pass(600);
+        desk.not_deleted(vec![old]);
+        desk.wait(600);
+        let effects = desk.pool.outstanding(desk.now, &one_left, 500);
+        let deletes = |effect| {
+            if let Effect::Delete { sequences } = effect { Some(sequences) } else { None }
+        };
+        let deletions: Vec<_> = effects.into_iter().filter_map(deletes).collect();
+        assert_eq!(deletions, [vec![chosen]], "after {failures} failures");
+    }
+}
+
 #[test]
 fn a_deletion_is_heard_of_twice_without_harm() {
     let mut desk = doomed(1);
