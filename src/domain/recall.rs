@@ -275,6 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn names_that_crowd_at_either_end_are_found_all_the_same() {
+        for crowded in [|number| number << 32, |number| u64::MAX - (number << 32)] {
+            let crowded: fn(u64) -> u64 = crowded;
+            let mut recall = Recall::default();
+            for number in 0..5_000 {
+                recall.insert(crowded(number), Sequence::new(number), at(0));
+            }
+            recall.forget(at(0));
+            for number in 0..5_000 {
+                let sequences: Vec<_> = recall.find(crowded(number)).collect();
+                assert_eq!(sequences, [Sequence::new(number)]);
+            }
+            assert_eq!(recall.find(1 << 63).count(), 0);
+        }
+    }
+
+    #[test]
     fn names_that_lie_unevenly_are_found_all_the_same() {
         let mut recall = Recall::default();
         for number in 0..20_000 {

@@ -254,3 +254,15 @@ impl ClosedLease {
         self.requests().find(|request| request.key == key).map(|request| request.digest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_and_decisions_have_names_that_stay() {
+        let endings = ["decided", "expired", "lapsed", "released", "revoked", "replaced"];
+        assert_eq!(Ending::ALL.map(Ending::as_str), endings);
+        assert_eq!(Decision::ALL.map(Decision::as_str), ["rejected", "pending", "approved"]);
+    }
+}

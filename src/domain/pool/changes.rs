@@ -25,9 +25,4 @@ impl Changes {
             && self.pauses.is_empty()
             && self.lines.is_empty()
     }
-
-    /// How many records and lines one commit of these would write.
-    pub fn len(&self) -> usize {
-        self.tokens.len() + self.orders.len() + self.pauses.len() + self.lines.len()
-    }
 }

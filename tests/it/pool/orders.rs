@@ -1,5 +1,7 @@
 //! How tokens get into ARGOS (B1, B2, B3) and how an order ends.
 
+use std::time::Duration;
+
 use argospool::domain::{
     ids::Sequence,
     order::{Attempt, OrderState},
@@ -75,6 +77,26 @@ fn an_order_that_went_unanswered_is_repeated_with_its_ids_and_ready_only_after_i
     desk.attempt(order, Attempt::Settled);
     let ripe = unanswered.plus(desk.pool.policy().late_copy_delay);
     assert_eq!(desk.order_state(order), OrderState::Settled { ripe });
+}
+
+#[test]
+fn a_pool_tells_since_when_it_is_in_doubt_and_whether_tokens_come_by_themselves() {
+    let mut desk = Desk::stocked(usual(), 0);
+    assert_eq!((desk.pool.oldest_doubt(), desk.pool.settling()), (None, false));
+    let orders = [desk.mint(5), desk.mint(5)];
+    let since = desk.now;
+    for order in orders {
+        desk.attempt(order, Attempt::Unanswered);
+        desk.wait(10);
+    }
+    assert_eq!((desk.pool.oldest_doubt(), desk.pool.settling()), (Some(since), false));
+    desk.attempt(orders[0], Attempt::Settled);
+    assert_eq!(
+        (desk.pool.oldest_doubt(), desk.pool.settling()),
+        (Some(since.plus(Duration::from_secs(10))), true)
+    );
+    desk.attempt(orders[1], Attempt::Settled);
+    assert_eq!(desk.pool.oldest_doubt(), None);
 }
 
 /// B3.
