@@ -41,6 +41,12 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
+/// Of the cipher, and the symbols of base64 that hold a bit of one.
+const BLOCK_BYTES: usize = 16;
+const SYMBOLS_PER_BLOCK: usize = 23;
+/// `2027-01-15T08:10:00Z`.
+const TIME_BYTES: usize = 20;
+
 /// How much of a link is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -140,9 +146,30 @@ impl Form {
         let sealed = if parts.sealed.is_empty() {
             0
         } else {
-            "&encrypted=".len() + escaped_length(self.keyring.cipher(), parts.sealed.len())
+            "&encrypted=".len() + self.escaped_length(&parts)
         };
         self.head.len() + parts.open.len() + sealed
+    }
+
+    /// Bytes of a percent-encoded envelope, at most.
+    fn escaped_length(&self, parts: &Parts) -> usize {
+        let cipher = self.keyring.cipher();
+        match cipher {
+            // Blocks that say the same look the same, so that chance strikes a text that repeats itself all
+            // at once: it is sealed, and chance left to the blocks that are not known yet.
+            Cipher::Ecb => {
+                let sealed = self.keyring.seal(parts.sealed.as_bytes(), &Nonce::default());
+                let known: usize = utf8_percent_encode(&sealed, COMPONENT).map(str::len).sum();
+                known + room_for_escapes(parts.blocks_to_come * SYMBOLS_PER_BLOCK)
+            }
+            Cipher::Gcm(Gcm { encoding: Encoding::Base64, .. }) => {
+                let symbols = cipher.sealed_length(parts.sealed.len());
+                symbols + room_for_escapes(symbols)
+            }
+            Cipher::Gcm(Gcm { encoding: Encoding::Hex, .. }) => {
+                cipher.sealed_length(parts.sealed.len())
+            }
+        }
     }
 
     /// The places of a link, each parameter in one of them.
@@ -157,12 +184,16 @@ impl Form {
         let envelope = self.has_envelope(params);
         if self.mode == Mode::Sealed {
             parts.seal("token", token.into());
+            parts.expect(token.len());
         } else {
             parts.say("token", token);
         }
         for (name, said) in params.entries() {
             if self.seals(name, envelope) {
                 parts.seal(name.as_str(), said.sealed(times));
+                if let Said::Until(_) = said {
+                    parts.expect(TIME_BYTES);
+                }
             } else {
                 parts.say(name.as_str(), &said.open(times));
             }
@@ -172,6 +203,7 @@ impl Form {
             parts.marked = true;
             if self.seals(&Name::Known(parameter), envelope) {
                 parts.seal(parameter.name(), mark().into());
+                parts.expect(MARK_BYTES);
             } else {
                 parts.say(parameter.name(), &mark());
             }
@@ -179,6 +211,7 @@ impl Form {
         if self.until_deadline && !params.says(Parameter::StartValidUntil) {
             let until = Said::Until(Until::Deadline);
             parts.seal(Parameter::StartValidUntil.name(), until.sealed(times));
+            parts.expect(TIME_BYTES);
         }
         if !parts.sealed.is_empty() {
             parts.sealed.push('}');
@@ -282,6 +315,8 @@ struct Parts {
     open: String,
     /// A JSON object, its closing brace last.
     sealed: String,
+    /// Blocks of the cipher with something in them that is another in every link, at most.
+    blocks_to_come: usize,
     marked: bool,
 }
 
@@ -298,6 +333,11 @@ impl Parts {
         self.sealed.push_str(&serde_json::Value::from(name).to_string());
         self.sealed.push(':');
         self.sealed.push_str(&value.to_string());
+    }
+
+    /// What was sealed last is another text of the same length in every link.
+    const fn expect(&mut self, bytes: usize) {
+        self.blocks_to_come += (bytes + BLOCK_BYTES - 2) / BLOCK_BYTES + 1;
     }
 }
 
@@ -328,17 +368,12 @@ fn utc(at: Timestamp) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
-/// Bytes of a percent-encoded envelope, at most. Of the 64 symbols of base64 two take three bytes.
-fn escaped_length(cipher: Cipher, plain_bytes: usize) -> usize {
-    let symbols = cipher.sealed_length(plain_bytes);
-    match cipher {
-        Cipher::Gcm(Gcm { encoding: Encoding::Hex, .. }) => symbols,
-        Cipher::Ecb | Cipher::Gcm(Gcm { encoding: Encoding::Base64, .. }) => {
-            let expected = symbols / 32;
-            // Six standard deviations, and two symbols of padding.
-            symbols + 2 * (expected + 6 * (expected.isqrt() + 1) + 2)
-        }
-    }
+/// Bytes that percent-encoding adds to so many symbols of base64, of which it adds two to each of two
+/// in 64, and to the padding.
+const fn room_for_escapes(symbols: usize) -> usize {
+    let expected = symbols / 32;
+    // Six standard deviations, what few symbols are beyond them, and two symbols of padding.
+    2 * (expected + 6 * (expected.isqrt() + 1) + 6)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
 };
@@ -140,10 +141,15 @@ fn name_fields(faults: &[argospool::domain::liveform::Violation]) {
     }
 }
 
+/// As even as chance makes it: lengths of links rest on that.
 fn nonce(bytes: &[u8]) -> Nonce {
-    let mut nonce = Nonce::default();
-    bytes.iter().enumerate().for_each(|(at, byte)| nonce[at % 16] ^= byte);
-    nonce
+    let mut hasher = DefaultHasher::new();
+    let mut half = || {
+        bytes.hash(&mut hasher);
+        hasher.finish()
+    };
+    let (first, second) = (half(), half());
+    (u128::from(first) << 64 | u128::from(second)).to_be_bytes()
 }
 
 fn occasion(token: &TokenId) -> Occasion<'_> {
