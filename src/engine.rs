@@ -179,12 +179,7 @@ impl Engine {
                 }
                 () = tokio::time::sleep_until(Instant::now() + wake) => (),
             }
-            // Neither lane waits for the other: what is there rides along.
-            while notes.len() < COMMIT_GROUP_MAX
-                && let Ok(note) = self.notes.try_recv()
-            {
-                notes.push(note);
-            }
+            // Notes never wait for calls; calls that are there ride along.
             while calls.len() < COMMIT_GROUP_MAX
                 && let Ok(call) = self.calls.try_recv()
             {

@@ -59,4 +59,20 @@ mod tests {
         chores.done(Bell::Count, hour);
         assert_eq!(chores.overdue(hour).count(), 0);
     }
+
+    #[test]
+    fn each_chore_waits_for_its_bell_as_long_as_it_can_be_late() {
+        let (minutes, hours) = (60_000, 3_600_000);
+        for (bell, millis) in [
+            (Bell::Floor, 30_000),
+            (Bell::Count, 30 * minutes),
+            (Bell::Listing, 30 * hours),
+            (Bell::Retention, 6 * hours),
+            (Bell::Audit, 6 * hours),
+        ] {
+            let chores = Chores::new(Timestamp::ZERO);
+            let is_due = |at| chores.overdue(Timestamp::from_millis(at)).any(|due| due == bell);
+            assert!(!is_due(millis - 1) && is_due(millis), "{bell:?}");
+        }
+    }
 }

