@@ -210,8 +210,11 @@ impl Engine {
                 return;
             }
             Note::Order { command, answer } => {
-                let result = self.decide(&command, now, turn);
-                turn.hold(answer, result.map_err(rejection));
+                let result = match self.lines_in_question(&command).await {
+                    Ok(lines) => self.decide_with(&command, &lines, now, turn).map_err(rejection),
+                    Err(unreadable) => Err(unreadable),
+                };
+                turn.hold(answer, result);
                 return;
             }
             Note::BeginTrial { answer } => {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chores;
+mod closing;
 mod commit;
 mod recovery;
 mod repeated;
@@ -15,8 +16,12 @@ mod watch;
 use std::time::Duration;
 
 use argospool::{
-    domain::{fault::Reason, token::Ending},
-    engine::LeaseView,
+    domain::{
+        fault::Reason,
+        ids::{Owner, RequestId},
+        token::{Ending, Request},
+    },
+    engine::{Handle, LeaseView},
     port::{Doubtful, DoubtfulCause, Outcome},
     store::memory::Memory,
 };
@@ -27,6 +32,12 @@ const NO_WAIT: Duration = Duration::ZERO;
 
 pub fn doubtful<T>(cause: DoubtfulCause) -> Outcome<T> {
     Outcome::Doubtful(Doubtful { cause, retry_after: None })
+}
+
+/// A request of uid:1.
+pub fn request(handle: &Handle, number: u128, wish: &[u8]) -> Request {
+    let (owner, id, seal) = (Owner::parse("uid:1").unwrap(), RequestId(number), handle.seal());
+    Request { id, key: seal.request_key(&owner, id), digest: seal.digest(wish) }
 }
 
 pub fn url(view: &LeaseView) -> String {

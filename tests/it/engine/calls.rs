@@ -122,6 +122,26 @@ async fn after_an_outage_questions_do_not_wait_for_their_rest_to_end() {
     assert!(back.elapsed() < Duration::from_secs(1), "in pool time");
 }
 
+/// C1: a count that a call of ours overlaps says nothing of the ids of others.
+#[tokio::test(start_paused = true)]
+async fn a_count_that_waited_too_long_is_alone_all_the_same_where_it_can_be() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let counts = || bench.supplier.script(|it| it.sent.iter().filter(|it| it.is_count()).count());
+    let before = counts();
+    bench.supplier.script(|script| (script.held, script.foreign) = (true, 700));
+    for _ in 0..450 {
+        bench.lease("uid:1", None).await.unwrap();
+    }
+    bench.handle.ring(argospool::engine::Bell::Count);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(counts(), before);
+    bench.supplier.script(|script| script.held = false);
+    let status = bench.until("there is more", |status| status.census.ready > 50).await;
+    assert_eq!(status.foreign, 700);
+    assert_eq!(counts(), before + 1);
+}
+
 /// R1: ARGOS is full, says so, and is asked again after a pause.
 #[tokio::test(start_paused = true)]
 async fn a_full_argos_is_asked_again_after_a_pause_by_one_call() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use argospool::{
     domain::{
         fault::Reason,
-        ids::{Owner, RequestId},
+        ids::Owner,
         pool::Wanted,
         token::{Ending, Request},
     },
@@ -13,13 +13,8 @@ use argospool::{
     store::memory::Memory,
 };
 
-use super::NO_WAIT;
+use super::{NO_WAIT, request};
 use crate::world::{Bench, policy, settings, wish};
-
-fn request(handle: &Handle, number: u128, wish: &[u8]) -> Request {
-    let (owner, id, seal) = (Owner::parse("uid:1").unwrap(), RequestId(number), handle.seal());
-    Request { id, key: seal.request_key(&owner, id), digest: seal.digest(wish) }
-}
 
 /// A wish of the same owner under the same request id that asks for something else.
 fn other_wish(handle: &Handle, number: u128) -> Wanted {
