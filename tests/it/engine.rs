@@ -4,6 +4,8 @@ mod calls;
 mod chores;
 mod closing;
 mod commit;
+mod listings;
+mod pools;
 mod recovery;
 mod repeated;
 mod stop;
