@@ -76,6 +76,21 @@ async fn a_deletion_that_never_left_is_made_again_after_a_moment() {
     bench.until("it is deleted", |status| status.census.doomed == 0).await;
 }
 
+/// C2.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_argos_turns_down_is_a_try_and_the_token_is_stuck_in_the_end() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let sequence = bench.lease("uid:1", None).await.unwrap().sequence();
+    let refused = Refused { cause: RefusedCause::Request, retry_after: None };
+    bench.supplier.script(|script| {
+        script.deletions.extend(std::iter::repeat_n(Outcome::Refused(refused), 6));
+    });
+    bench.handle.release(sequence, None, None).await.unwrap();
+    bench.until("it is stuck", |status| status.stuck == 1).await;
+    assert_eq!(bench.supplier.deletions().len(), 6);
+}
+
 /// C2: nobody is told that tokens are stuck because ARGOS was away for long.
 #[tokio::test(start_paused = true)]
 async fn deletions_that_fail_in_an_outage_are_held_against_no_token() {

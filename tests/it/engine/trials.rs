@@ -32,6 +32,24 @@ async fn a_trial_is_registered_alone_and_deleted_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_engine_for_trials_leaves_the_very_first_order_alone() {
+    let ledger = Memory::default();
+    let twin = ledger.twin();
+    let bench = Bench::start(policy(500, 100), ledger).await;
+    bench.supplier.script(|script| script.silent = true);
+    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    let supplier = bench.supplier.clone();
+    bench.crash().await;
+    supplier.script(|script| script.silent = false);
+
+    let bench = Bench::with(policy(500, 100), ONLY(), twin, supplier).await;
+    counted(&bench).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3_000)).await;
+    assert_eq!(bench.supplier.registrations().len(), 1);
+    assert_eq!(bench.handle.status().await.unwrap().census.minted, 500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_for_trials_moves_nothing_that_it_finds() {
     let ledger = Memory::default();
     let twin = ledger.twin();
