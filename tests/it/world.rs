@@ -130,8 +130,9 @@ pub struct Script {
     pub out: BTreeSet<TokenId>,
     pub overlaps: u32,
     pub condition: Option<Condition>,
-    /// Registrations, or questions about submissions, are not answered while this is set.
+    /// Registrations, deletions, or questions about submissions are not answered while this is set.
     pub silent: bool,
+    pub silent_deletions: bool,
     pub silent_answers: bool,
     /// No call may leave, or no registration.
     pub held: bool,
@@ -148,6 +149,17 @@ impl Scripted {
         let result = change(&mut self.state.lock().unwrap());
         self.answered.notify_waiters();
         result
+    }
+
+    /// Waits until the script lets it answer.
+    async fn speaks(&self, may: impl Fn(&Script) -> bool) {
+        loop {
+            let changed = self.answered.notified();
+            if may(&self.state.lock().unwrap()) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub fn registrations(&self) -> Vec<Vec<TokenId>> {
@@ -187,15 +199,9 @@ impl Supplier for Scripted {
             outcome
         });
         Box::pin(async move {
-            loop {
-                let answered = self.answered.notified();
-                if !self.state.lock().unwrap().silent {
-                    let mut script = self.state.lock().unwrap();
-                    script.out.retain(|token| !tokens.contains(token));
-                    return outcome;
-                }
-                answered.await;
-            }
+            self.speaks(|script| !script.silent).await;
+            self.script(|script| script.out.retain(|token| !tokens.contains(token)));
+            outcome
         })
     }
 
@@ -210,7 +216,10 @@ impl Supplier for Scripted {
             }
             outcome
         });
-        Box::pin(async move { outcome })
+        Box::pin(async move {
+            self.speaks(|script| !script.silent_deletions).await;
+            outcome
+        })
     }
 
     fn count(&self) -> Pending<'_, Outcome<u32>> {
@@ -261,13 +270,8 @@ impl Supplier for Scripted {
             script.answers.pop_front().unwrap_or(told)
         });
         Box::pin(async move {
-            loop {
-                let answered = self.answered.notified();
-                if !self.state.lock().unwrap().silent_answers {
-                    return outcome;
-                }
-                answered.await;
-            }
+            self.speaks(|script| !script.silent_answers).await;
+            outcome
         })
     }
 

@@ -63,10 +63,11 @@ async fn nothing_is_ordered_while_the_disk_runs_short_and_leases_go_on() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let status = bench.handle.status().await.unwrap();
     assert_eq!(status.plan.rest, Some(Rest::Hindered(Hindrance::DiskSpace)));
+    assert!(status.disk_low);
     assert_eq!(bench.supplier.registrations().len(), 1);
     // As much as is asked for is enough.
     free.store(256 << 20, Ordering::Relaxed);
-    bench.filled().await;
+    assert!(!bench.filled().await.disk_low);
 }
 
 #[tokio::test(start_paused = true)]

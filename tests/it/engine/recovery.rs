@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use argospool::{domain::ids::Sequence, port::DoubtfulCause, store::memory::Memory};
+use argospool::{
+    domain::{ids::Sequence, pause::Activity},
+    port::DoubtfulCause,
+    store::memory::Memory,
+};
 
 use super::{doubtful, url};
 use crate::world::{Bench, policy, settings};
@@ -63,6 +67,32 @@ async fn no_id_reaches_argos_that_is_not_in_the_ledger() {
     assert!(bench.supplier.registrations().is_empty());
     faults.release();
     bench.until("it is sent", |_| bench.supplier.registrations().len() == 1).await;
+}
+
+/// R1, C2: what ARGOS answers while nothing can be written down is lost, and asked for again.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_came_while_the_ledger_was_closed_is_asked_for_again() {
+    let ledger = Memory::default();
+    let faults = ledger.faults();
+    let bench = Bench::start(policy(500, 100), ledger).await;
+    bench.filled().await;
+    bench.supplier.script(|script| (script.silent, script.silent_deletions) = (true, true));
+    let lease = bench.lease("uid:1", None).await.unwrap().sequence();
+    bench.handle.release(lease, None, None).await.unwrap();
+    bench.handle.refill(499).await.unwrap();
+    bench.until("two calls are out", |status| status.calls_in_flight == 2).await;
+    faults.set_full(true);
+    // The second failure in a row closes the ledger for a second.
+    for _ in 0..2 {
+        let paused = bench.handle.pause(vec![Activity::Leasing], String::new(), String::new());
+        paused.await.unwrap_err();
+    }
+    bench.supplier.script(|script| (script.silent, script.silent_deletions) = (false, false));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    faults.set_full(false);
+    bench.until("the token is gone", |status| status.census.doomed == 0).await;
+    bench.until("the order is settled", |status| status.census.ready > 900).await;
+    assert_eq!((bench.supplier.deletions().len(), bench.supplier.registrations().len()), (2, 3));
 }
 
 /// L1.
