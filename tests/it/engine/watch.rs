@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use argospool::{
     domain::{
         fault::Reason,
-        ids::{Owner, Sequence},
+        ids::{Owner, Revision, Sequence},
         pool::Replacement,
         seal::Position,
         submission::FactKind,
@@ -316,6 +316,12 @@ async fn a_position_that_is_older_than_what_is_kept_is_refused() {
     assert_eq!(refused(newer).await, Ok(()));
     *resumable.lock().unwrap() = Resumable { epoch: epoch + 1, revision };
     assert_eq!(refused(newer).await, Err(Reason::ResumeTooOld));
+    // What has not been yet was never told by this ledger.
+    *resumable.lock().unwrap() = Resumable { epoch, revision };
+    let later = Revision(newer.revision.0 + 1_000);
+    for ahead in [Position { epoch: epoch + 1, ..newer }, Position { revision: later, ..newer }] {
+        assert_eq!(refused(ahead).await, Err(Reason::ResumeTooOld));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,4 +411,23 @@ async fn a_link_is_waited_for_until_it_dies_of_itself() {
     bench.handle.when_dead(sequence, Duration::from_secs(3_600)).await.unwrap();
     let waited = began.elapsed().as_secs();
     assert!((175..=185).contains(&waited), "{waited} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_waited_for_is_dead_as_soon_as_it_is_deleted() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let sequence = leased(&bench).await;
+    bench.supplier.script(|script| script.silent_deletions = true);
+    bench.handle.revoke(sequence, None, None).await.unwrap();
+    let (handle, began) = (bench.handle.clone(), Instant::now());
+    let minute = Duration::from_secs(60);
+    let waiting = tokio::spawn(async move { handle.when_dead(sequence, minute).await });
+    // News of others are none of it.
+    leased(&bench).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!waiting.is_finished());
+    bench.supplier.script(|script| script.silent_deletions = false);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 5);
 }
