@@ -137,6 +137,17 @@ async fn after_an_outage_questions_do_not_wait_for_their_rest_to_end() {
     assert!(back.elapsed() < Duration::from_secs(1), "in pool time");
 }
 
+/// R1.
+#[tokio::test(start_paused = true)]
+async fn calls_that_may_leave_leave_together() {
+    let supplier = Scripted::new();
+    supplier.script(|script| script.silent = true);
+    let bench = Bench::with(policy(5_000, 1_000), settings(), Memory::default(), supplier).await;
+    // Whoever asked how things stand would give the engine another turn.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.supplier.registrations().len(), 4);
+}
+
 /// C1: a count that a call of ours overlaps says nothing of the ids of others.
 #[tokio::test(start_paused = true)]
 async fn a_count_that_waited_too_long_is_alone_all_the_same_where_it_can_be() {

@@ -36,6 +36,9 @@ async fn a_dry_run_lists_once_tells_what_it_found_and_changes_nothing() {
     let bench = missing(3).await;
     let handle = &bench.handle;
     assert_eq!(handle.reconciliation().await.unwrap(), (false, None));
+    // An audit looks at our books alone.
+    let (breaches, held) = handle.audit().await.unwrap();
+    assert!(breaches.is_empty() && held == 500);
     bench.supplier.script(|script| script.held = true);
     handle.reconcile(true).await.unwrap();
     assert_eq!(handle.reconciliation().await.unwrap(), (true, None), "it may not leave yet");

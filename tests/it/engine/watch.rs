@@ -431,3 +431,22 @@ async fn a_link_that_is_waited_for_is_dead_as_soon_as_it_is_deleted() {
     waiting.await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 5);
 }
+
+/// A page holds 500 lines, and that is no end.
+#[tokio::test(start_paused = true)]
+async fn whoever_resumes_is_told_of_more_closed_leases_than_a_page_holds() {
+    let bench = Bench::start(policy(1_500, 100), Memory::default()).await;
+    bench.filled().await;
+    let position = synced(&bench.handle, None).await.position();
+    let mut closed = Vec::new();
+    for number in [500, 500, 1] {
+        let wanted = vec![wish(&bench.handle, "uid:1", None); number];
+        let views = bench.handle.lease(wanted, NO_WAIT).await.unwrap();
+        closed.extend(views.iter().map(LeaseView::sequence));
+    }
+    bench.handle.revoke_all(closed.clone()).await.unwrap();
+    let mut watcher = bench.handle.watch(position).await.unwrap();
+    let mut seen = leases(&told(&mut watcher).await);
+    seen.sort();
+    assert_eq!(seen, closed);
+}
