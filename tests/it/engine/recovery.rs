@@ -10,7 +10,7 @@ use argospool::{
 };
 
 use super::{doubtful, url};
-use crate::world::{Bench, policy, settings};
+use crate::world::{Bench, ended, policy, settings};
 
 /// S1, L3.
 #[tokio::test(start_paused = true)]
@@ -93,6 +93,9 @@ async fn an_answer_that_came_while_the_ledger_was_closed_is_asked_for_again() {
     bench.until("the token is gone", |status| status.census.doomed == 0).await;
     bench.until("the order is settled", |status| status.census.ready > 900).await;
     assert_eq!((bench.supplier.deletions().len(), bench.supplier.registrations().len()), (2, 3));
+    // A stop waits for calls that are out, and none is taken to be.
+    bench.stop.cancel();
+    ended(bench.running).await.unwrap();
 }
 
 /// L1.
