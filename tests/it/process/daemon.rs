@@ -174,11 +174,12 @@ impl Home {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// The configuration file, written anew.
+    /// The configuration file, written anew. At once: a process that was started before may be reading it.
     pub fn config(&self) -> PathBuf {
         let settings = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n"));
-        let config = self.path("argospool.toml");
-        fs::write(&config, settings.collect::<String>()).unwrap();
+        let (written, config) = (self.path("argospool.toml.new"), self.path("argospool.toml"));
+        fs::write(&written, settings.collect::<String>()).unwrap();
+        fs::rename(&written, &config).unwrap();
         config
     }
 
