@@ -251,6 +251,19 @@ fn an_envelope_has_room_for_what_is_percent_encoded_by_chance() {
     assert_eq!(room_for_escapes(1_024), 2 * (32 + 6 * 6 + 6));
 }
 
+#[test]
+fn chance_is_left_to_the_blocks_that_are_another_in_every_link() {
+    let form = form(Mode::Sealed).marked_by(Some(Parameter::Userid)).until_deadline(true);
+    let params = params(Mode::Sealed, &Asked::default());
+    let (token, mark) = ("-".repeat(TOKEN.len()), "-".repeat(MARK_BYTES));
+    let parts = form.parts(&params, &token, (Timestamp::ZERO, Timestamp::ZERO), || mark);
+    // Token, mark and time are longer than one block, not longer than two, and begin anywhere.
+    assert_eq!(parts.blocks_to_come, 3 * 3);
+    let sealed = keyring().seal(parts.sealed.as_bytes(), &Nonce::default());
+    let known = utf8_percent_encode(&sealed, COMPONENT).to_string().len();
+    assert_eq!(form.escaped_length(&parts), known + room_for_escapes(9 * 23));
+}
+
 /// With ECB the same block is the same envelope again and again: what of it is percent-encoded is no
 /// matter of a few symbols more or less.
 #[test]
