@@ -264,6 +264,15 @@ fn chance_is_left_to_the_blocks_that_are_another_in_every_link() {
     assert_eq!(form.escaped_length(&parts), known + room_for_escapes(9 * 23));
 }
 
+#[test]
+fn a_text_that_begins_anywhere_touches_at_most_so_many_blocks() {
+    for (bytes, blocks) in [(1, 1), (2, 2), (17, 2), (18, 3), (33, 3), (34, 4)] {
+        let mut parts = Parts::default();
+        parts.expect(bytes);
+        assert_eq!(parts.blocks_to_come, blocks, "{bytes}");
+    }
+}
+
 /// With ECB the same block is the same envelope again and again: what of it is percent-encoded is no
 /// matter of a few symbols more or less.
 #[test]
