@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{entropy::Entropy, secret::Secret};
 
+pub use ecb::BLOCK_BYTES;
 pub use gcm::{Encoding, Gcm, Layout, NonceLength};
 
 /// Randomness for one sealing, as much as any cipher needs. GCM is broken by one that is used twice.

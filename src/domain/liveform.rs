@@ -23,7 +23,7 @@ pub use rules::Rules;
 use self::params::{Name, Said, Until};
 use super::{
     entropy::Entropy,
-    envelope::{Cipher, Encoding, Gcm, Keyring, Nonce},
+    envelope::{BLOCK_BYTES, Cipher, Encoding, Gcm, Keyring, Nonce},
     ids::TokenId,
     limits::MARK_BYTES,
     time::Timestamp,
@@ -41,9 +41,8 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// Of the cipher, and the symbols of base64 that hold a bit of one.
-const BLOCK_BYTES: usize = 16;
-const SYMBOLS_PER_BLOCK: usize = 23;
+/// Symbols of base64 that hold a bit of one block, at most.
+const SYMBOLS_PER_BLOCK: usize = BLOCK_BYTES * 8 / 6 + 2;
 /// `2027-01-15T08:10:00Z`.
 const TIME_BYTES: usize = 20;
 

@@ -36,6 +36,14 @@ pub fn doubtful<T>(cause: DoubtfulCause) -> Outcome<T> {
     Outcome::Doubtful(Doubtful { cause, retry_after: None })
 }
 
+/// A pool whose first order is out and not answered.
+pub async fn with_an_order_out(ledger: Memory) -> Bench {
+    let bench = Bench::start(policy(500, 100), ledger).await;
+    bench.supplier.script(|script| script.silent = true);
+    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    bench
+}
+
 /// A request of uid:1.
 pub fn request(handle: &Handle, number: u128, wish: &[u8]) -> Request {
     let (owner, id, seal) = (Owner::parse("uid:1").unwrap(), RequestId(number), handle.seal());

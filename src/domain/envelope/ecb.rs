@@ -6,7 +6,8 @@ use data_encoding::BASE64;
 use ecb::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyInit, block_padding::Pkcs7};
 use zeroize::Zeroizing;
 
-const BLOCK_BYTES: usize = 16;
+/// Equal blocks are sealed alike, wherever they stand.
+pub const BLOCK_BYTES: usize = 16;
 
 pub(super) const fn sealed_length(plain_bytes: usize) -> usize {
     let ciphertext = (plain_bytes / BLOCK_BYTES + 1) * BLOCK_BYTES;

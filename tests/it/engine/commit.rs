@@ -16,7 +16,7 @@ use argospool::{
     store::memory::Memory,
 };
 
-use super::url;
+use super::{url, with_an_order_out};
 use crate::world::{Bench, Counting, Scripted, Watched, ended, policy, report, settings, wish};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -169,9 +169,7 @@ async fn a_ledger_that_cannot_be_opened_again_ends_the_engine_with_its_sentence(
 async fn a_registration_in_flight_outlives_a_reload_and_is_not_made_twice_at_once() {
     let ledger = Memory::default();
     let faults = ledger.faults();
-    let bench = Bench::start(policy(500, 100), ledger).await;
-    bench.supplier.script(|script| script.silent = true);
-    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    let bench = with_an_order_out(ledger).await;
     faults.lose_answer();
     let (reason, by) = ("a trial".to_owned(), "uid:0".to_owned());
     bench.handle.pause(vec![Activity::Leasing], reason, by).await.unwrap_err();

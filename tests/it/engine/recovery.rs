@@ -9,7 +9,7 @@ use argospool::{
     store::memory::Memory,
 };
 
-use super::{doubtful, url};
+use super::{doubtful, url, with_an_order_out};
 use crate::world::{Bench, ended, policy, settings};
 
 /// S1, L3.
@@ -40,9 +40,7 @@ async fn a_killed_process_loses_no_lease_and_gives_no_token_twice() {
 async fn an_order_that_was_out_when_the_process_died_is_settled_with_the_same_ids() {
     let ledger = Memory::default();
     let twin = ledger.twin();
-    let bench = Bench::start(policy(500, 100), ledger).await;
-    bench.supplier.script(|script| script.silent = true);
-    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    let bench = with_an_order_out(ledger).await;
     let supplier = bench.supplier.clone();
     bench.crash().await;
 

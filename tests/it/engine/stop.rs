@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use argospool::{domain::fault::Reason, store::memory::Memory};
 
+use super::with_an_order_out;
 use crate::world::{Bench, Scripted, ended, policy, settings};
 
 /// S2.
@@ -11,9 +12,7 @@ use crate::world::{Bench, Scripted, ended, policy, settings};
 async fn a_stop_waits_for_the_calls_that_are_out_and_writes_down_what_became_of_them() {
     let ledger = Memory::default();
     let twin = ledger.twin();
-    let bench = Bench::start(policy(500, 100), ledger).await;
-    bench.supplier.script(|script| script.silent = true);
-    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    let bench = with_an_order_out(ledger).await;
     bench.stop.cancel();
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!bench.running.is_finished());

@@ -7,7 +7,7 @@ use argospool::{
     store::memory::Memory,
 };
 
-use super::doubtful;
+use super::{doubtful, with_an_order_out};
 use crate::world::{Bench, Scripted, policy, settings};
 
 const ONLY: fn() -> Settings = || Settings { trials_only: true, ..settings() };
@@ -35,9 +35,7 @@ async fn a_trial_is_registered_alone_and_deleted_alone() {
 async fn an_engine_for_trials_leaves_the_very_first_order_alone() {
     let ledger = Memory::default();
     let twin = ledger.twin();
-    let bench = Bench::start(policy(500, 100), ledger).await;
-    bench.supplier.script(|script| script.silent = true);
-    bench.until("an order is out", |_| bench.supplier.registrations().len() == 1).await;
+    let bench = with_an_order_out(ledger).await;
     let supplier = bench.supplier.clone();
     bench.crash().await;
     supplier.script(|script| script.silent = false);
