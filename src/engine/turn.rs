@@ -125,6 +125,18 @@ impl Engine {
         self.decide_with(command, &[], now, turn)
     }
 
+    /// The same for what somebody asks with a request id: with what history says of it, as of this very
+    /// moment (L3). The outer error says that history could not be read.
+    async fn decide_asked(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<Result<Reply, Refusal>, Rejection> {
+        let lines = self.lines_in_question(command).await?;
+        Ok(self.decide_with(command, &lines, now, turn))
+    }
+
     fn decide_with(
         &mut self,
         command: &Command,
@@ -210,11 +222,8 @@ impl Engine {
                 return;
             }
             Note::Order { command, answer } => {
-                let result = match self.lines_in_question(&command).await {
-                    Ok(lines) => self.decide_with(&command, &lines, now, turn).map_err(rejection),
-                    Err(unreadable) => Err(unreadable),
-                };
-                turn.hold(answer, result);
+                let decided = self.decide_asked(&command, now, turn).await;
+                turn.hold(answer, decided.and_then(|result| result.map_err(rejection)));
                 return;
             }
             Note::BeginTrial { answer } => {
@@ -294,19 +303,16 @@ impl Engine {
             turn.hold(call.answer, Err(rejection));
             return;
         }
-        let lines = match self.lines_in_question(&call.command).await {
-            Ok(lines) => lines,
-            Err(rejection) => return turn.hold(call.answer, Err(rejection)),
-        };
-        let result = match self.decide_with(&call.command, &lines, now, turn) {
-            Err(Refusal::Empty) => match self.may_wait(&call, now) {
+        let result = match self.decide_asked(&call.command, now, turn).await {
+            Err(unreadable) => Err(unreadable),
+            Ok(Err(Refusal::Empty)) => match self.may_wait(&call, now) {
                 Ok(until) => {
                     self.waiting.join(call, Instant::now(), until);
                     return;
                 }
                 Err(rejection) => Err(rejection),
             },
-            result => result.map_err(rejection),
+            Ok(result) => result.map_err(rejection),
         };
         turn.hold(call.answer, result);
     }
@@ -350,15 +356,9 @@ impl Engine {
             if waiter.answer.is_closed() {
                 continue;
             }
-            let lines = match self.lines_in_question(&waiter.command).await {
-                Ok(lines) => lines,
-                Err(rejection) => {
-                    turn.hold(waiter.answer, Err(rejection));
-                    continue;
-                }
-            };
-            let result = match self.decide_with(&waiter.command, &lines, now, turn) {
-                Err(Refusal::Empty) => {
+            let result = match self.decide_asked(&waiter.command, now, turn).await {
+                Err(unreadable) => Err(unreadable),
+                Ok(Err(Refusal::Empty)) => {
                     if let Some(rejection) = &closed {
                         Err(rejection.clone())
                     } else if waiter.until <= at {
@@ -368,7 +368,7 @@ impl Engine {
                         continue;
                     }
                 }
-                result => result.map_err(rejection),
+                Ok(result) => result.map_err(rejection),
             };
             self.observer.waited(1, at.saturating_duration_since(waiter.since));
             turn.hold(waiter.answer, result);
