@@ -7,7 +7,7 @@ use argospool::{
         fault::Reason,
         ids::{Owner, Sequence},
         pool::Replacement,
-        token::Ending,
+        token::{Ending, Stage, Token},
     },
     engine::{LeaseView, Which},
     store::memory::Memory,
@@ -180,9 +180,7 @@ async fn pages_hold_open_and_closed_leases_in_order_and_say_where_the_next_begin
 #[tokio::test(start_paused = true)]
 async fn pages_of_tokens_hold_those_that_are_wanted() {
     let (bench, _) = with_leases(10).await;
-    let leased = |token: &argospool::domain::token::Token| {
-        matches!(token.stage, argospool::domain::token::Stage::Leased(_))
-    };
+    let leased = |token: &Token| matches!(token.stage, Stage::Leased(_));
     let page = bench.handle.tokens(Sequence::ZERO, 4, leased).await.unwrap();
     assert_eq!(page.items.len(), 4);
     let next = page.next.unwrap();
