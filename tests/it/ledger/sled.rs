@@ -1,6 +1,7 @@
 //! What only a ledger on a disk can get wrong.
 
 mod backup;
+mod cost;
 mod damage;
 mod killed;
 
@@ -112,19 +113,28 @@ impl Place for Directory {
     }
 }
 
-/// Fails the next step of a kind, once per request.
+/// Fails the next step of a kind, once per request, and knows what was done.
 #[derive(Default)]
-struct Hazards(Mutex<Vec<Step>>);
+struct Hazards {
+    waiting: Mutex<Vec<Step>>,
+    done: Mutex<Vec<Step>>,
+}
 
 impl Hazards {
     fn fail_next(&self, step: Step) {
-        self.0.lock().unwrap().push(step);
+        self.waiting.lock().unwrap().push(step);
+    }
+
+    /// The steps since this was asked last.
+    fn done(&self) -> Vec<Step> {
+        std::mem::take(&mut *self.done.lock().unwrap())
     }
 }
 
 impl Hazard for Hazards {
     fn before(&self, step: Step) -> io::Result<()> {
-        let mut waiting = self.0.lock().unwrap();
+        self.done.lock().unwrap().push(step);
+        let mut waiting = self.waiting.lock().unwrap();
         match waiting.iter().position(|waits| *waits == step) {
             Some(found) => {
                 waiting.remove(found);
