@@ -8,6 +8,7 @@
 
 mod admin;
 mod auth;
+mod connection;
 mod convert;
 mod desk;
 mod health;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -65,46 +65,59 @@ pub(super) struct Observed<S> {
 
 impl<S> Service<Request<Body>> for Observed<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Observing<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
         let sight = Sight {
             observe: self.observe.clone(),
             path: request.uri().path().to_owned(),
             began: Instant::now(),
             code: status::label_of_abandoned(),
         };
-        Box::pin(async move {
-            let mut answer = Box::pin(async move { inner.call(request).await });
-            let outcome = poll_fn(|cx| {
-                let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
-                polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
-            })
-            .await;
-            let response = match outcome {
-                Some(Ok(response)) => response,
-                None => {
-                    tracing::error!("request panicked");
-                    sight.observe.metrics.panicked();
-                    status::panicked().into_http()
-                }
-            };
-            Ok(sight.follow(response))
-        })
+        // A future that is not there panicked before it could be made.
+        let answer = catch_unwind(AssertUnwindSafe(|| Box::pin(self.inner.call(request)))).ok();
+        Observing { answer, sight: Some(sight) }
+    }
+}
+
+/// The answer to a call that is observed.
+pub(super) struct Observing<F> {
+    answer: Option<Pin<Box<F>>>,
+    /// Taken with the answer.
+    sight: Option<Sight>,
+}
+
+impl<F> Future for Observing<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self
+            .answer
+            .as_mut()
+            .and_then(|answer| catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))).ok());
+        let response = match polled {
+            Some(Poll::Pending) => return Poll::Pending,
+            Some(Poll::Ready(Ok(response))) => Some(response),
+            None => None,
+        };
+        let sight = self.sight.take().expect("a future is not polled after its end");
+        let response = response.unwrap_or_else(|| {
+            tracing::error!("request panicked");
+            sight.observe.metrics.panicked();
+            status::panicked().into_http()
+        });
+        Poll::Ready(Ok(sight.follow(response)))
     }
 }
 
@@ -222,12 +235,14 @@ mod tests {
         }
     }
 
-    fn call(metrics: &Arc<Metrics>, path: &str, answer: fn() -> Response<Body>) -> Observing {
+    fn call(
+        metrics: &Arc<Metrics>,
+        path: &str,
+        answer: fn() -> Response<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         Observe::new(metrics.clone()).layer(Inner(answer)).call(request)
     }
-
-    type Observing = <Observed<Inner> as Service<Request<Body>>>::Future;
 
     async fn text(metrics: &Metrics) -> String {
         metrics.render(&crate::engine::Pools::new([])).await

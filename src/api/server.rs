@@ -21,6 +21,7 @@ use tonic_health::server::HealthReporter;
 use super::{
     admin::Admin,
     auth::{Access, Gate, InvalidAccess},
+    connection::Gathering,
     desk::Desk,
     health,
     observe::Observe,
@@ -173,7 +174,7 @@ impl Server {
             .layer(self.observe.clone())
             .add_routes(self.routes.clone())
             .serve_with_incoming_shutdown(
-                ReceiverStream::new(incoming).map(Ok::<_, io::Error>),
+                ReceiverStream::new(incoming).map(|stream| Ok::<_, io::Error>(Gathering(stream))),
                 stop.clone().cancelled_owned(),
             );
         tokio::join!(accepting, serving).1

@@ -32,7 +32,8 @@ impl TokenPool {
     ) -> Result<proto::CreateLeaseResponse, Failure> {
         let (metadata, extensions, request) = request.into_parts();
         let visit = self.0.visit(&extensions, &metadata, &request.project)?;
-        let leases = visit.noted(create(&visit, request).await)?;
+        let asked = one(&visit, request);
+        let leases = visit.noted(lease(&visit, asked).await)?;
         Ok(proto::CreateLeaseResponse { lease: shown(&visit, &leases).next() })
     }
 
@@ -42,7 +43,8 @@ impl TokenPool {
     ) -> Result<proto::BatchCreateLeasesResponse, Failure> {
         let (metadata, extensions, request) = request.into_parts();
         let visit = self.0.visit(&extensions, &metadata, &request.project)?;
-        let leases = visit.noted(create_batch(&visit, request).await)?;
+        let asked = batch(&visit, request);
+        let leases = visit.noted(lease(&visit, asked).await)?;
         Ok(proto::BatchCreateLeasesResponse { leases: shown(&visit, &leases).collect() })
     }
 
@@ -124,21 +126,25 @@ impl TokenPoolService for TokenPool {
     }
 }
 
-async fn create(
-    visit: &Visit<'_>,
-    request: proto::CreateLeaseRequest,
-) -> Result<Vec<LeaseView>, Failure> {
+/// What was asked for, and what is wrong with it. It is read before anything is waited for: a future
+/// holds what stands in it at every step, and is moved with it.
+struct Asked {
+    wanted: Vec<Wanted>,
+    wait: Duration,
+    faults: Faults,
+    /// What is wrong with the links alone.
+    unwritten: Faults,
+}
+
+fn one(visit: &Visit<'_>, request: proto::CreateLeaseRequest) -> Asked {
     let mut faults = Faults::default();
     let mut unwritten = Faults::default();
     let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
     let wanted = visit.asker().wish(request, "", &mut faults, &mut unwritten);
-    lease(visit, vec![wanted], wait, faults, unwritten).await
+    Asked { wanted: vec![wanted], wait, faults, unwritten }
 }
 
-async fn create_batch(
-    visit: &Visit<'_>,
-    request: proto::BatchCreateLeasesRequest,
-) -> Result<Vec<LeaseView>, Failure> {
+fn batch(visit: &Visit<'_>, request: proto::BatchCreateLeasesRequest) -> Asked {
     let mut faults = Faults::default();
     let mut unwritten = Faults::default();
     let wait = validate::wait(request.wait, visit.rules, visit.metadata, &mut faults);
@@ -162,18 +168,13 @@ async fn create_batch(
         }
         wanted.push(wish);
     }
-    lease(visit, wanted, wait, faults, unwritten).await
+    Asked { wanted, wait, faults, unwritten }
 }
 
 /// Leases, if nothing is at fault. Whose link cannot be written is asked for all the same where a
 /// request is named, because it may be a repeat; if it is none, it is the link that is at fault.
-async fn lease(
-    visit: &Visit<'_>,
-    wanted: Vec<Wanted>,
-    wait: Duration,
-    mut faults: Faults,
-    unwritten: Faults,
-) -> Result<Vec<LeaseView>, Failure> {
+async fn lease(visit: &Visit<'_>, asked: Asked) -> Result<Vec<LeaseView>, Failure> {
+    let Asked { wanted, wait, mut faults, unwritten } = asked;
     let repeatable = |wish: &Wanted| wish.draft.is_some() || wish.grant.request.is_some();
     if !faults.is_empty() || !wanted.iter().all(repeatable) {
         faults.append(unwritten);
