@@ -12,6 +12,7 @@
 //! URL in any output but that of `lease` and `replace`, and of `url`, whose tokens are made up (P1).
 
 mod audit;
+mod bench;
 mod completions;
 mod config;
 mod demo;
@@ -127,6 +128,8 @@ enum Command {
     Url(url::UrlArgs),
     /// Check the project and its ARGOS before real users come
     Preflight(preflight::PreflightArgs),
+    /// Measure how many leases a second the daemon gives; each uses up a token
+    Bench(bench::BenchArgs),
     /// Check, print or explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -202,6 +205,7 @@ impl Command {
             Self::Ledger(command) => ledger::run(command, remote, environment, screen).await,
             Self::Url(args) => url::run(args, &remote.project, environment, screen),
             Self::Preflight(args) => preflight::run(args, remote, environment, screen).await,
+            Self::Bench(args) => bench::run(args, remote, environment, screen).await,
             Self::Config(command) => config::run(command, environment, screen),
             Self::Completions(args) => completions::run(&args, screen),
         }

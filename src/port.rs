@@ -336,6 +336,8 @@ pub struct SupplierHealth {
     /// How often the key was replaced. After each time one Ready token is read back, because the new
     /// key may be that of another project.
     pub key_changes: u64,
+    /// Whether the last answer came from the simulator: then tokens cost nothing.
+    pub simulated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -231,6 +231,7 @@ fn argos(status: &Status) -> proto::ArgosStatus {
         budget_remaining: status.supplier.budget_remaining,
         reported_tokens: status.count.map(|count| count.reported).unwrap_or_default(),
         reported_time: status.count.map(|count| timestamp(count.at)),
+        simulated: status.supplier.simulated,
     }
 }
 

@@ -387,6 +387,7 @@ impl Supplier for ScriptedArgos {
             budget_remaining: 1_000,
             batch_limit: 500,
             key_changes: 0,
+            simulated: true,
         }
     }
 }

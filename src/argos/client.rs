@@ -120,6 +120,7 @@ struct State {
     entropy: Box<dyn Entropy>,
     last_success: Option<Timestamp>,
     last_time: Option<TimeTold>,
+    simulated: bool,
     shown: Shown,
 }
 
@@ -170,6 +171,7 @@ impl Argos {
             entropy,
             last_success: None,
             last_time: None,
+            simulated: false,
             shown: Shown::default(),
         });
         let batch_limit = AtomicU32::new(TOKENS_PER_CALL_MAX);
@@ -299,6 +301,9 @@ impl Argos {
         let took = began.elapsed();
 
         let wall = self.clock.wall();
+        if let Ok(answer) = &answered {
+            self.lock().simulated = answer.simulated;
+        }
         let date = answered.as_ref().ok().and_then(|answer| answer.date);
         if let Some(date) = date {
             self.clock.told(date);
@@ -460,6 +465,7 @@ impl Supplier for Argos {
             budget_remaining: state.pace.budget_remaining(at),
             batch_limit: self.batch_limit(),
             key_changes: self.key_changes(),
+            simulated: state.simulated,
         }
     }
 }

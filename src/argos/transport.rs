@@ -165,6 +165,8 @@ pub struct Heard {
     pub status: u16,
     pub retry_after: Option<String>,
     pub date: Option<Timestamp>,
+    /// Whether the simulator says that it is one.
+    pub simulated: bool,
     /// Empty where it was longer than anything we expect: then the status alone speaks.
     pub body: Vec<u8>,
 }
@@ -174,6 +176,7 @@ impl Heard {
         let status = response.status().as_u16();
         let retry_after = text(response.headers(), &RETRY_AFTER).map(str::to_owned);
         let date = text(response.headers(), &DATE).and_then(judge::http_date);
+        let simulated = response.headers().contains_key(wire::SIMULATOR_MARK);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|_| BrokenOff::Unanswered)? {
             if body.len() + chunk.len() > bytes_max {
@@ -182,7 +185,7 @@ impl Heard {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, retry_after, date, body })
+        Ok(Self { status, retry_after, date, simulated, body })
     }
 }
 

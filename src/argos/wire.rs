@@ -20,6 +20,8 @@ use crate::domain::{ids::TokenId, paging::Cursor};
 pub const TOKENS_PATH: &str = "/submission/tokens";
 /// ARGOS's own samples send JSON under this type, because `application/json` may fail (contract 1.3).
 pub const CONTENT_TYPE: &str = "text/plain";
+/// The header that our simulator puts on each of its answers. ARGOS knows nothing of it.
+pub const SIMULATOR_MARK: &str = "x-argospool-simulator";
 
 /// What stays readable in a query (RFC 3986, unreserved).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

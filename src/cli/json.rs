@@ -66,6 +66,7 @@ fn argos(status: &ArgosStatus) -> Value {
         "budget_remaining": status.budget_remaining,
         "reported_tokens": status.reported_tokens,
         "reported_time": time(status.reported_time.as_ref()),
+        "simulated": status.simulated,
     })
 }
 

@@ -12,6 +12,15 @@ use super::{Exit, Failure, words};
 
 const DOMAIN: &str = "argospool";
 
+/// What a call was refused for, in one word: the daemon's reason, or the code where it gave none.
+pub(super) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    match details.error_info().filter(|info| info.domain == DOMAIN) {
+        Some(info) => info.reason.clone(),
+        None => format!("{:?}", status.code()),
+    }
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();

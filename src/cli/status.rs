@@ -185,6 +185,9 @@ fn argos_rows(argos: &ArgosStatus, screen: &Screen) -> Vec<(&'static str, String
         words::count(argos.budget_remaining)
     );
     let mut rows = vec![("calls", calls)];
+    if argos.simulated {
+        rows.push(("answers", "come from the simulator".to_owned()));
+    }
     if let Some(reported) = words::time_of(argos.reported_time.as_ref()) {
         let tokens = words::counted(argos.reported_tokens as usize, "token");
         rows.push(("reported", format!("{tokens}, {}", words::relative(reported, screen.now))));

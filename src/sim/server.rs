@@ -17,6 +17,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ use super::{
     liveform::Decision,
     page,
     refusal::Refusal,
-    wire::{ApiRequest, Exchange, Millis, Reply, millis, parameters},
+    wire::{ApiRequest, Exchange, MARK, Millis, Reply, millis, parameters},
     world::World,
 };
 
@@ -124,7 +125,12 @@ impl Drop for InFlight {
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new().fallback(serve).with_state(shared)
+    let mark = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    let marked = move |mut response: Response| {
+        response.headers_mut().insert(MARK, mark.clone());
+        async { response }
+    };
+    Router::new().fallback(serve).with_state(shared).layer(map_response(marked))
 }
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {

@@ -9,6 +9,9 @@ use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+/// A header of every answer, so that nobody takes this for ARGOS by mistake.
+pub(super) const MARK: &str = "x-argospool-simulator";
+
 /// Unix time in milliseconds, the resolution of ARGOS's own `updateTime`.
 pub type Millis = i64;
 

@@ -7,6 +7,7 @@
 
 mod argos;
 mod backup;
+mod bench;
 mod boot_clock;
 mod callers;
 mod chance;

@@ -284,6 +284,7 @@ impl Supplier for Scripted {
             budget_remaining: 1_000,
             batch_limit: TOKENS_PER_CALL_MAX,
             key_changes: script.key_changes,
+            simulated: true,
         }
     }
 }

@@ -334,6 +334,7 @@ impl Outside {
             status: reply.status,
             retry_after: reply.retry_after_seconds.map(|seconds| seconds.to_string()),
             date: Some(Timestamp::from_millis(seconds.unsigned_abs())),
+            simulated: true,
             body: reply.body.into_bytes(),
         }
     }
