@@ -51,7 +51,7 @@ fn a_group_is_one_record_that_is_little_longer_than_what_it_says() {
         let parts = Parts::cut(&group).unwrap();
         let [value] = &parts.values[..] else { panic!("{count}: {} records", parts.values.len()) };
         let rest = value.len() - said;
-        assert!(rest as u64 <= 80 + 110 * count, "{count} leases: {rest} bytes beside their texts");
+        assert!(rest as u64 <= 32 + 80 * count, "{count} leases: {rest} bytes beside their texts");
     }
 }
 
