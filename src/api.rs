@@ -26,6 +26,7 @@ mod validate;
 mod watch;
 
 pub use auth::{Access, CallerAccess, InvalidAccess, Proof};
+pub use connection::Gathering;
 pub use preflight::response as preflight_response;
 pub use server::{Parts, Server, SocketError, bind_unix};
 pub use validate::{Links, ProjectRules};

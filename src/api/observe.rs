@@ -269,6 +269,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_panic_before_there_is_anything_to_wait_for_becomes_an_answer_too() {
+        #[derive(Clone)]
+        struct Hasty;
+
+        impl Service<Request<Body>> for Hasty {
+            type Response = Response<Body>;
+            type Error = Infallible;
+            type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, _: Request<Body>) -> Self::Future {
+                panic!("on purpose")
+            }
+        }
+
+        let metrics = Metrics::new("1", "r");
+        let request = Request::builder().uri(METHOD).body(Body::empty()).unwrap();
+        let answer = Observe::new(metrics.clone()).layer(Hasty).call(request).await.unwrap();
+        let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        let text = text(&metrics).await;
+        assert!(text.contains("argospool_panics_total 1\n"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_call_whose_caller_went_away_is_counted_too() {
         let metrics = Metrics::new("1", "r");
         drop(call(&metrics, METHOD, || Response::new(Body::empty())));

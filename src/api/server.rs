@@ -141,7 +141,7 @@ impl Server {
         health::keep(self.reporter.clone(), &self.pools, stop).await;
     }
 
-    async fn serve<C>(
+    pub(super) async fn serve<C>(
         &self,
         accept: impl AsyncFn() -> io::Result<C>,
         stop: CancellationToken,

@@ -13,10 +13,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use argospool::api::proto::{CreateLeaseRequest, CreateLeaseResponse, Lease, LeaseState};
+use argospool::api::{
+    Gathering,
+    proto::{CreateLeaseRequest, CreateLeaseResponse, Lease, LeaseState},
+};
 use prost_types::Timestamp;
 use tokio::{net::UnixListener, task::JoinSet};
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -38,11 +41,13 @@ fn main() {
             match address.strip_prefix("unix:") {
                 Some(path) => {
                     let incoming = UnixListenerStream::new(UnixListener::bind(path).unwrap());
+                    let incoming = incoming.map(|stream| stream.map(Gathering));
                     servers.spawn(server.serve_with_incoming(incoming));
                 }
                 None => {
                     let incoming = TcpIncoming::bind(address.parse().unwrap()).unwrap();
                     let incoming = incoming.with_nodelay(Some(true));
+                    let incoming = incoming.map(|stream| stream.map(Gathering));
                     servers.spawn(server.serve_with_incoming(incoming));
                 }
             }
@@ -90,14 +95,14 @@ impl UnaryService<CreateLeaseRequest> for Echo {
     }
 }
 
-/// As long as the one that a daemon gives to `argospool bench` without parameters.
+/// As long as the one that a daemon gives to `argospool bench` without parameters: 252 bytes with its answer.
 fn lease(request_id: String) -> Lease {
     let time = Timestamp { seconds: 1_800_000_000, nanos: 123_000_000 };
     Lease {
-        lease_id: "ls-0000000000000000000000".to_owned(),
+        lease_id: "lease-0000000000000000000000".to_owned(),
         project: "default".to_owned(),
         token_id: "ap-0000000000000000000000".to_owned(),
-        url: "http://127.0.0.1:50000?pid=pid_demo&token=ap-0000000000000000000000&userid=ap-00000000000000"
+        url: "http://127.0.0.1:50000?pid=pid_demo&token=ap-0000000000000000000000&userid=mark-0000000000000000000000"
             .to_owned(),
         request_id,
         owner: "anonymous".to_owned(),

@@ -1,6 +1,20 @@
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
 
-use tonic::transport::Endpoint;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::JoinSet,
+};
+use tonic::transport::{Endpoint, server::Connected};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -113,4 +127,92 @@ async fn a_server_that_is_told_to_stop_stops() {
     stand.stop.cancel();
     serving.await.unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn answers_that_are_ready_together_leave_together() {
+    const CALLERS: usize = 64;
+    let stand = Stand::ready().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let (server, stop) = (stand.server(Access::default()), stand.stop.clone());
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = writes.clone();
+    let accept = async move || {
+        let (stream, _) = listener.accept().await?;
+        Ok(Counting { stream, writes: counted.clone() })
+    };
+    tokio::spawn(async move { server.serve(accept, stop).await.unwrap() });
+    let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
+    // Labels make it long enough to be written by itself, were it not gathered.
+    let labels = ["first", "second", "third"].map(|label| (label.to_owned(), "x".repeat(63)));
+    let request = CreateLeaseRequest { labels: labels.into(), ..Default::default() };
+    let made = lease(&mut Pool::new(channel.clone()), request).await.unwrap();
+    let key = Some(Key::LeaseId(made.lease_id));
+    writes.store(0, Ordering::Relaxed);
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let mut pool = Pool::new(channel.clone());
+        let request = GetLeaseRequest { key: key.clone(), ..Default::default() };
+        callers.spawn(async move { pool.get_lease(request).await.unwrap() });
+    }
+    assert_eq!(callers.join_all().await.len(), CALLERS);
+    let writes = writes.load(Ordering::Relaxed);
+    assert!(writes < CALLERS / 2, "{writes} writes for {CALLERS} answers");
+}
+
+/// A connection that could write several buffers at once, and counts how often it writes.
+struct Counting {
+    stream: TcpStream,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Connected for Counting {
+    type ConnectInfo = <TcpStream as Connected>::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

@@ -21,8 +21,11 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     pub(super) fn json(&self) -> Value {
         let Self { args, measured } = self;
-        let latency: serde_json::Map<_, _> =
-            self.latency().map(|(name, millis)| (name.to_owned(), json!(millis))).collect();
+        let latency: serde_json::Map<_, _> = self
+            .latency()
+            .map(|(name, millis)| (name.to_owned(), json!(millis)))
+            .into_iter()
+            .collect();
         json!({
             "connections": args.connections,
             "in_flight": args.in_flight,
@@ -47,14 +50,10 @@ impl Report<'_> {
             args.in_flight,
             measured.span.as_secs_f64(),
         );
-        let row = [measured.leases().to_string(), format!("{:.0}", measured.rate())]
-            .into_iter()
-            .chain(self.latency().map(|(_, millis)| format!("{millis:.3} ms")))
-            .map(|cell| (Tone::Plain, cell));
-        let row: [_; COLUMNS.len()] = std::array::from_fn({
-            let mut row = row;
-            move |_| row.next().expect("a cell for each column")
-        });
+        let [p50, p90, p99, p999, max] =
+            self.latency().map(|(_, millis)| format!("{millis:.3} ms"));
+        let (leases, rate) = (measured.leases().to_string(), format!("{:.0}", measured.rate()));
+        let row = [leases, rate, p50, p90, p99, p999, max].map(|cell| (Tone::Plain, cell));
         text += &screen.table(COLUMNS, [row]);
         for (reason, count) in &measured.failed {
             let _ =
@@ -64,9 +63,9 @@ impl Report<'_> {
     }
 
     /// In milliseconds.
-    fn latency(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let of = |quantile| self.measured.latency.value_at_quantile(quantile);
-        #[expect(clippy::cast_precision_loss, reason = "ten minutes in microseconds fit")]
-        QUANTILES.iter().map(move |(name, quantile)| (*name, of(*quantile) as f64 / 1_000.0))
+    #[expect(clippy::cast_precision_loss, reason = "ten minutes in microseconds fit")]
+    fn latency(&self) -> [(&'static str, f64); QUANTILES.len()] {
+        let of = |quantile| self.measured.latency.value_at_quantile(quantile) as f64 / 1_000.0;
+        QUANTILES.map(|(name, quantile)| (name, of(quantile)))
     }
 }

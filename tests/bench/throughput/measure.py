@@ -81,7 +81,7 @@ def main(argospool, echo, out, rounds):
         calls = {}
         for callers in LOADS:
             with Argospool(pathlib.Path(directory) / "party", binaries, False) as watched:
-                _, calls[str(callers)] = watched.system_calls(callers)
+                calls[str(callers)] = watched.system_calls(callers)
     about["fdatasync_us"] = statistics.median(syncs)
     out = pathlib.Path(out)
     (out / "throughput.json").write_text(json.dumps({"about": about, "samples": samples, "calls": calls}, indent=1) + "\n")
