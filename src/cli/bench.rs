@@ -100,15 +100,24 @@ pub(super) async fn run(
 async fn refuse_real_tokens(remote: &Remote) -> Result<(), Failure> {
     let message = GetStatusRequest { project: remote.project.clone() };
     let status = remote.admin().get_status(remote.request(message)).await?.into_inner();
-    let simulated = |argos: &super::proto::ArgosStatus| argos.simulated;
-    if !status.projects.is_empty()
-        && status.projects.iter().all(|it| it.argos.as_ref().is_some_and(simulated))
-    {
+    let argos: Vec<_> = status.projects.iter().filter_map(|it| it.argos.as_ref()).collect();
+    if !argos.is_empty() && argos.iter().all(|argos| argos.simulated) {
         return Ok(());
     }
-    Err(Failure::usage(
-        "the ARGOS of this project is not the simulator, and every lease uses up a token",
-    )
-    .hint("--burn-real-tokens takes them all the same")
-    .hint("`argospool demo` shows a daemon beside the simulator"))
+    // A full pool gives a daemon nothing to say to ARGOS for a while after its start.
+    let unheard = argos.iter().all(|argos| argos.simulated || argos.last_success_time.is_none());
+    let failure = if unheard {
+        Failure::usage(
+            "ARGOS has not answered since the daemon started, so nobody knows whether it is the \
+             simulator, and every lease uses up a token",
+        )
+        .hint("its tokens are counted every few minutes (jobs.count): try again then")
+    } else {
+        Failure::usage(
+            "the ARGOS of this project is not the simulator, and every lease uses up a token",
+        )
+    };
+    Err(failure
+        .hint("--burn-real-tokens takes them all the same")
+        .hint("`argospool demo` shows a daemon beside the simulator"))
 }

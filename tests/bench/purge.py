@@ -20,8 +20,8 @@ import time
 
 import grpc
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
-from session import free_port, get, stubs, until  # noqa: E402
+from simulated import configure  # first, because it knows where the next one is
+from session import free_port, get, stubs, until
 
 # The defaults of argospool: tokens in stock are the only thing that this much work needs more of.
 PER_SECOND, BURST, IN_FLIGHT = 5.0, 20, 4
@@ -35,29 +35,10 @@ def main(binary, rate, seconds, way):
         pool, pool_grpc, admin, admin_grpc, _ = stubs(scratch)
         port, grpc_port, http_port = free_port(), free_port(), free_port()
         argos, daemon = f"127.0.0.1:{port}", f"127.0.0.1:{http_port}"
-        key = scratch / "key"
-        key.write_text("argos_test_demo")
-        key.chmod(0o600)
-        config = scratch / "argospool.toml"
         # Half of all there will be is in stock, and refill goes on beside the deletions.
         target = min(max(rate * seconds // 2, 5_000), 80_000)
-        config.write_text(
-            f"""
-            data_dir = "{scratch / 'data'}"
-            [grpc]
-            listen = "127.0.0.1:{grpc_port}"
-            [http]
-            listen = "127.0.0.1:{http_port}"
-            [projects.default]
-            pid = "pid_demo"
-            api_key_file = "{key}"
-            [projects.default.argos]
-            api_url = "http://127.0.0.1:{port}/v3"
-            [projects.default.refill]
-            target_tokens = {target}
-            low_water_tokens = {target // 2}
-            """
-        )
+        refill = {"target_tokens": target, "low_water_tokens": target // 2}
+        config = configure(scratch, f"127.0.0.1:{grpc_port}", argos, daemon, refill=refill)
         log = open(scratch / "log", "wb")
         arguments = [["simulator", "--listen", argos], ["serve", "--config", str(config)]]
         processes = [subprocess.Popen([binary, *each], stdout=log, stderr=log) for each in arguments]

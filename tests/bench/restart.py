@@ -19,8 +19,8 @@ import uuid
 
 import grpc
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
-from session import free_port, get, stubs, until  # noqa: E402
+from simulated import configure  # first, because it knows where the next one is
+from session import free_port, get, stubs, until
 
 BATCH = 500
 
@@ -35,32 +35,10 @@ def main(binary, live, past):
         scratch = pathlib.Path(directory)
         pool, pool_grpc, admin, admin_grpc, _ = stubs(scratch)
         port, grpc_port = free_port(), free_port()
-        key = scratch / "key"
-        key.write_text("argos_test_demo")
-        key.chmod(0o600)
-        config = scratch / "argospool.toml"
-        config.write_text(
-            f"""
-            data_dir = "{scratch / 'data'}"
-            [grpc]
-            listen = "127.0.0.1:{grpc_port}"
-            [http]
-            listen = "127.0.0.1:0"
-            [projects.default]
-            pid = "pid_demo"
-            api_key_file = "{key}"
-            [projects.default.argos]
-            api_url = "http://127.0.0.1:{port}/v3"
-            reserve_tokens = 0
-            calls_per_second = 100.0
-            calls_burst = 100
-            [projects.default.tokens]
-            settle_delay = "100ms"
-            [projects.default.refill]
-            target_tokens = {live // 2}
-            [projects.default.lease]
-            ttl_default = "24h"
-            """
+        config = configure(
+            scratch, f"127.0.0.1:{grpc_port}", f"127.0.0.1:{port}",
+            argos={"reserve_tokens": 0, "calls_per_second": 100.0, "calls_burst": 100},
+            tokens={"settle_delay": "100ms"}, refill={"target_tokens": live // 2}, lease={"ttl_default": "24h"},
         )
         processes = [subprocess.Popen([binary, "simulator", "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)]
         log = open(scratch / "log", "wb")

@@ -6,7 +6,6 @@ cores as whom it drives, in every case.
 
 import csv
 import dataclasses
-import http.client
 import json
 import os
 import pathlib
@@ -16,7 +15,11 @@ import signal
 import socket
 import statistics
 import subprocess
-import time
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from simulated import configure  # noqa: E402
+from session import free_port, get, until  # noqa: E402
 
 STOCK = 95_000
 SECONDS = 2
@@ -111,40 +114,18 @@ class Argospool(Party):
     """The daemon beside the simulator. The stock is full and refill is paused, so that nothing but leases is measured."""
 
     name = "argospool"
-    settings = ""
 
     def begin(self):
         self.port, argos = free_port(), free_port()
-        (self.scratch / "key").write_text("argos_test_demo")
-        (self.scratch / "key").chmod(0o600)
-        listen = f'unix_socket = "{self.scratch / "socket"}"' if self.unix else f'listen = "127.0.0.1:{self.port}"'
-        (self.scratch / "argospool.toml").write_text(
-            f"""
-            data_dir = "{self.scratch / 'data'}"
-            [grpc]
-            {listen}
-            [http]
-            listen = "127.0.0.1:0"
-            [projects.default]
-            pid = "pid_demo"
-            api_key_file = "{self.scratch / 'key'}"
-            [projects.default.argos]
-            api_url = "http://127.0.0.1:{argos}/v3"
-            reserve_tokens = 0
-            calls_per_second = 1000.0
-            calls_burst = 1000
-            [projects.default.tokens]
-            settle_delay = "50ms"
-            [projects.default.refill]
-            target_tokens = {STOCK}
-            [projects.default.liveform]
-            base_url = "http://127.0.0.1:{argos}"
-            {self.settings}
-            """
+        config = configure(
+            self.scratch, self.address, f"127.0.0.1:{argos}",
+            argos={"reserve_tokens": 0, "calls_per_second": 1000.0, "calls_burst": 1000},
+            tokens={"settle_delay": "50ms"}, refill={"target_tokens": STOCK},
+            liveform={"base_url": f"http://127.0.0.1:{argos}"},
         )
         self.start(self.binaries.argospool, "simulator", "--listen", f"127.0.0.1:{argos}")
-        until("the simulator answers", lambda: simulator_answers(argos))
-        self.daemon = self.start(self.binaries.argospool, "serve", "--config", self.scratch / "argospool.toml")
+        until("the simulator answers", lambda: get(f"127.0.0.1:{argos}", "/_sim/counters")[0] == 200)
+        self.daemon = self.start(self.binaries.argospool, "serve", "--config", config)
         until("the daemon answers", lambda: answers(self))
         until("the stock is full", lambda: self.status()["leasable_tokens"] >= STOCK)
         self.tell("pause", "refill", "--reason", "a measurement")
@@ -157,7 +138,6 @@ class Argospool(Party):
 
     def measure(self, callers):
         return self.bench(callers, "--calls", STOCK - 100)
-
 
     def system_calls(self, callers):
         """How many of each kind the daemon makes for one lease. Watching slows it down, so its groups are larger."""
@@ -284,33 +264,8 @@ def run(*command, **options):
     return done.stdout
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def answers(party):
     family = socket.AF_UNIX if party.unix else socket.AF_INET
     with socket.socket(family) as connection:
         connection.connect(str(party.scratch / "socket") if party.unix else ("127.0.0.1", party.port))
     return True
-
-
-def simulator_answers(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", "/_sim/counters")
-    return connection.getresponse().status == 200
-
-
-def until(what, look, seconds=60):
-    """Asks again and again, for a bounded time, until `look` gives something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if found := look():
-                return found
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"never: {what}")

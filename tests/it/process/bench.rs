@@ -80,6 +80,23 @@ async fn tokens_of_an_argos_that_is_not_the_simulator_are_not_burnt_by_accident(
     daemon.stop().await;
 }
 
+#[tokio::test]
+async fn before_argos_has_answered_a_measurement_says_that_it_cannot_know() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let home = Home::beside(&simulator);
+    let daemon = home.serve().await;
+    daemon.filled().await;
+    daemon.stop().await;
+    simulator.stop().await;
+    let daemon = home.serve().await;
+    let bench = ["--address", daemon.address(), "bench", "--calls", "5", "--warm-up", "0s"];
+    let refused = run(&bench).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("ARGOS has not answered"), "{}", stderr(&refused));
+    assert_eq!(counts(&daemon.status().await).leased, 0);
+    daemon.stop().await;
+}
+
 /// A way to the simulator on which its answers lose their mark.
 async fn unmarked(simulator: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
