@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("argospool.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::api::Frugal")
         // Sorted, so that what is said twice is the same bytes twice.
         .btree_map(".")
         // They hold secrets and personal data; src/api.rs prints what may be printed.

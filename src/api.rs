@@ -8,6 +8,7 @@
 
 mod admin;
 mod auth;
+mod codec;
 mod connection;
 mod convert;
 mod desk;
@@ -26,6 +27,7 @@ mod validate;
 mod watch;
 
 pub use auth::{Access, CallerAccess, InvalidAccess, Proof};
+pub use codec::Frugal;
 pub use connection::Gathering;
 pub use preflight::response as preflight_response;
 pub use server::{Parts, Server, SocketError, bind_unix};

@@ -12,5 +12,5 @@ mod project;
 mod skew;
 
 pub use log::{Format, InvalidFilter, start_log};
-pub use metrics::Metrics;
+pub use metrics::{MethodMetrics, Metrics};
 pub use project::ProjectMetrics;

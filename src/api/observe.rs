@@ -12,7 +12,7 @@ use std::{
 
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tokio::time::Instant;
 use tonic::{
     body::Body,
@@ -21,31 +21,38 @@ use tonic::{
 use tower::{Layer, Service};
 
 use super::{proto, status};
-use crate::telemetry::Metrics;
+use crate::telemetry::{MethodMetrics, Metrics};
 
 /// Stands in the labels of a call to a method that nobody wrote.
 const OTHER: &str = "other";
 
 /// Puts [`Observed`] around a service.
 #[derive(Clone)]
-pub(super) struct Observe {
-    metrics: Arc<Metrics>,
-    methods: Arc<Methods>,
-}
+pub(super) struct Observe(Arc<Counters>);
 
-/// By path.
-type Methods = BTreeMap<String, (String, String)>;
+struct Counters {
+    metrics: Arc<Metrics>,
+    /// By path.
+    methods: BTreeMap<String, Arc<MethodMetrics>>,
+    /// What nobody wrote.
+    other: Arc<MethodMetrics>,
+}
 
 impl Observe {
     /// Makes the series of every method there is.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        let methods = methods();
         let codes = status::all_codes();
-        for (service, method) in methods.values() {
-            metrics.expect_method(service, method, &codes);
-        }
-        metrics.expect_method(OTHER, OTHER, &codes);
-        Self { metrics, methods: Arc::new(methods) }
+        let of = |service: &str, method: &str| Arc::new(metrics.method(service, method, &codes));
+        let methods = methods()
+            .map(|(service, method)| (format!("/{service}/{method}"), of(&service, &method)));
+        let (methods, other) = (methods.collect(), of(OTHER, OTHER));
+        Self(Arc::new(Counters { metrics, methods, other }))
+    }
+}
+
+impl Counters {
+    fn method(&self, path: &str) -> Arc<MethodMetrics> {
+        self.methods.get(path).unwrap_or(&self.other).clone()
     }
 }
 
@@ -77,8 +84,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let sight = Sight {
-            observe: self.observe.clone(),
-            path: request.uri().path().to_owned(),
+            counters: self.observe.0.clone(),
+            method: self.observe.0.method(request.uri().path()),
             began: Instant::now(),
             code: status::label_of_abandoned(),
         };
@@ -114,7 +121,7 @@ where
         let sight = self.sight.take().expect("a future is not polled after its end");
         let response = response.unwrap_or_else(|| {
             tracing::error!("request panicked");
-            sight.observe.metrics.panicked();
+            sight.counters.metrics.panicked();
             status::panicked().into_http()
         });
         Poll::Ready(Ok(sight.follow(response)))
@@ -123,8 +130,8 @@ where
 
 /// One call under observation. It is counted when it is over, also if its caller went away.
 struct Sight {
-    observe: Observe,
-    path: String,
+    counters: Arc<Counters>,
+    method: Arc<MethodMetrics>,
     began: Instant,
     code: &'static str,
 }
@@ -186,29 +193,25 @@ impl HttpBody for Followed {
 
 impl Drop for Sight {
     fn drop(&mut self) {
-        let known = self.observe.methods.get(&self.path);
-        let (service, method) =
-            known.map_or((OTHER, OTHER), |(service, method)| (service.as_str(), method.as_str()));
-        self.observe.metrics.handled(service, method, self.code, self.began.elapsed());
+        self.method.handled(self.code, self.began.elapsed());
     }
 }
 
-/// Every method of ours, and of the health service.
-fn methods() -> Methods {
-    let mut methods = Methods::new();
-    for set in [proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET] {
-        let set = FileDescriptorSet::decode(set).expect("descriptors that the build wrote");
-        for file in &set.file {
-            for service in &file.service {
-                let name = format!("{}.{}", file.package(), service.name());
-                for method in &service.method {
-                    let path = format!("/{name}/{}", method.name());
-                    methods.insert(path, (name.clone(), method.name().to_owned()));
-                }
-            }
-        }
-    }
-    methods
+/// Every method of ours, and of the health service: its service and its name.
+fn methods() -> impl Iterator<Item = (String, String)> {
+    let sets = [proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET].into_iter();
+    let sets =
+        sets.map(|set| FileDescriptorSet::decode(set).expect("descriptors that the build wrote"));
+    sets.flat_map(|set| set.file).flat_map(|file| {
+        let package = file.package().to_owned();
+        file.service.into_iter().flat_map(move |service| {
+            let service_name = format!("{package}.{}", service.name());
+            let named = move |method: &MethodDescriptorProto| {
+                (service_name.clone(), method.name().to_owned())
+            };
+            service.method.iter().map(named).collect::<Vec<_>>()
+        })
+    })
 }
 
 #[cfg(test)]

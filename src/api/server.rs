@@ -170,7 +170,6 @@ impl Server {
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .concurrency_limit_per_connection(STREAMS_PER_CONNECTION as usize)
             .layer(self.observe.clone())
             .add_routes(self.routes.clone())
             .serve_with_incoming_shutdown(

@@ -1,6 +1,6 @@
 //! The registry, and what is counted at the edges.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -122,18 +122,13 @@ impl Metrics {
         self.lease_requests.with_label_values(&[project, code, reason]).inc();
     }
 
-    /// Makes the series of one gRPC method.
-    pub fn expect_method(&self, service: &str, method: &str, codes: &[&str]) {
-        for code in codes {
-            self.grpc_handled.with_label_values(&[service, method, code]);
+    /// The part that belongs to one gRPC method, with the series of these codes there from the start.
+    pub fn method(&self, service: &str, method: &str, codes: &[&'static str]) -> MethodMetrics {
+        let counter = |code| (code, self.grpc_handled.with_label_values(&[service, method, code]));
+        MethodMetrics {
+            handled: codes.iter().copied().map(counter).collect(),
+            seconds: self.grpc_seconds.with_label_values(&[service, method]),
         }
-        self.grpc_seconds.with_label_values(&[service, method]);
-    }
-
-    /// One call was answered to its end.
-    pub fn handled(&self, service: &str, method: &str, code: &str, took: Duration) {
-        self.grpc_handled.with_label_values(&[service, method, code]).inc();
-        self.grpc_seconds.with_label_values(&[service, method]).observe(took.as_secs_f64());
     }
 
     /// Makes a series for each pair of trigger and result that a webhook can have.
@@ -183,6 +178,23 @@ impl Metrics {
             .expect("families that a registry gathered can be written");
         // The crate prints infinity as Rust does; the format spells it otherwise.
         text.replace(" inf\n", " +Inf\n")
+    }
+}
+
+/// What one gRPC method counts.
+pub struct MethodMetrics {
+    /// By code.
+    handled: BTreeMap<&'static str, IntCounter>,
+    seconds: Histogram,
+}
+
+impl MethodMetrics {
+    /// One call was answered to its end, with one of the codes that were named at first.
+    pub fn handled(&self, code: &'static str, took: Duration) {
+        if let Some(counter) = self.handled.get(code) {
+            counter.inc();
+        }
+        seconds(&self.seconds, took);
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use argospool::api::{
-    Gathering,
+    Frugal, Gathering,
     proto::{CreateLeaseRequest, CreateLeaseResponse, Lease, LeaseState},
 };
 use prost_types::Timestamp;
@@ -27,7 +27,6 @@ use tonic::{
     server::{NamedService, UnaryService},
     transport::{Server, server::TcpIncoming},
 };
-use tonic_prost::ProstCodec;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -79,7 +78,7 @@ impl tower::Service<http::Request<Body>> for Echo {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         Box::pin(async move {
-            let codec = ProstCodec::<CreateLeaseResponse, CreateLeaseRequest>::default();
+            let codec = Frugal::<CreateLeaseResponse, CreateLeaseRequest>::default();
             Ok(tonic::server::Grpc::new(codec).unary(Echo, request).await)
         })
     }
