@@ -12,6 +12,7 @@ mod codec;
 mod connection;
 mod convert;
 mod desk;
+mod front;
 mod health;
 mod listing;
 mod observe;

@@ -73,6 +73,7 @@ pub(super) struct Observed<S> {
 impl<S> Service<Request<Body>> for Observed<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -90,21 +91,21 @@ where
             code: status::label_of_abandoned(),
         };
         // A future that is not there panicked before it could be made.
-        let answer = catch_unwind(AssertUnwindSafe(|| Box::pin(self.inner.call(request)))).ok();
+        let answer = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
         Observing { answer, sight: Some(sight) }
     }
 }
 
 /// The answer to a call that is observed.
 pub(super) struct Observing<F> {
-    answer: Option<Pin<Box<F>>>,
+    answer: Option<F>,
     /// Taken with the answer.
     sight: Option<Sight>,
 }
 
 impl<F> Future for Observing<F>
 where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
     type Output = Result<Response<Body>, Infallible>;
 
@@ -112,7 +113,7 @@ where
         let polled = self
             .answer
             .as_mut()
-            .and_then(|answer| catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))).ok());
+            .and_then(|answer| catch_unwind(AssertUnwindSafe(|| Pin::new(answer).poll(cx))).ok());
         let response = match polled {
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(Ok(response))) => Some(response),

@@ -23,6 +23,7 @@ use super::{
     auth::{Access, Gate, InvalidAccess},
     connection::Gathering,
     desk::Desk,
+    front::Front,
     health,
     observe::Observe,
     proto::{
@@ -42,7 +43,7 @@ use crate::{
 };
 
 /// A request may be this long: 500 leases with every parameter at its longest.
-const REQUEST_BYTES_MAX: usize = 4 << 20;
+pub(super) const REQUEST_BYTES_MAX: usize = 4 << 20;
 const STREAMS_PER_CONNECTION: u32 = 1_024;
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 const PING_AFTER: Duration = Duration::from_secs(30);
@@ -67,7 +68,7 @@ pub struct Parts {
 /// Serves on as many listeners as wished. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
-    routes: Routes,
+    front: Front,
     observe: Observe,
     reporter: HealthReporter,
     pools: Arc<Pools>,
@@ -93,8 +94,8 @@ impl Server {
         let (reporter, health) = tonic_health::server::health_reporter();
         let token_pool = TokenPoolServiceServer::new(TokenPool(desk.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX);
-        let admin =
-            AdminServiceServer::new(Admin(desk)).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let admin = AdminServiceServer::new(Admin(desk.clone()))
+            .max_decoding_message_size(REQUEST_BYTES_MAX);
         let mut routes = Routes::new(token_pool).add_service(admin).add_service(health);
         if reflection {
             let reflect = || {
@@ -107,7 +108,8 @@ impl Server {
                 .add_service(reflect().build_v1().expect(PROOF))
                 .add_service(reflect().build_v1alpha().expect(PROOF));
         }
-        Ok(Self { routes: routes.prepare(), observe, reporter, pools })
+        let front = Front { desk, routes: routes.prepare() };
+        Ok(Self { front, observe, reporter, pools })
     }
 
     /// Serves until told to stop, then until every call is answered. A connection that does not end
@@ -171,8 +173,8 @@ impl Server {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .layer(self.observe.clone())
-            .add_routes(self.routes.clone())
             .serve_with_incoming_shutdown(
+                self.front.clone(),
                 ReceiverStream::new(incoming).map(|stream| Ok::<_, io::Error>(Gathering(stream))),
                 stop.clone().cancelled_owned(),
             );

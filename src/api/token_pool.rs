@@ -26,17 +26,6 @@ use crate::{
 pub(super) struct TokenPool(pub Arc<Desk>);
 
 impl TokenPool {
-    async fn create(
-        &self,
-        request: Request<proto::CreateLeaseRequest>,
-    ) -> Result<proto::CreateLeaseResponse, Failure> {
-        let (metadata, extensions, request) = request.into_parts();
-        let visit = self.0.visit(&extensions, &metadata, &request.project)?;
-        let asked = one(&visit, request);
-        let leases = visit.noted(lease(&visit, asked).await)?;
-        Ok(proto::CreateLeaseResponse { lease: shown(&visit, &leases).next() })
-    }
-
     async fn create_batch(
         &self,
         request: Request<proto::BatchCreateLeasesRequest>,
@@ -69,8 +58,7 @@ impl TokenPoolService for TokenPool {
         &self,
         request: Request<proto::CreateLeaseRequest>,
     ) -> Result<Response<proto::CreateLeaseResponse>, Status> {
-        let project = request.get_ref().project.clone();
-        self.0.count(&project, self.create(request).await)
+        create(&self.0, request).await
     }
 
     async fn batch_create_leases(
@@ -124,6 +112,26 @@ impl TokenPoolService for TokenPool {
     ) -> Result<Response<watch::Messages>, Status> {
         self.read(request, |request| &request.project, watch::begin).await
     }
+}
+
+/// Answers `CreateLease`.
+pub(super) async fn create(
+    desk: &Desk,
+    request: Request<proto::CreateLeaseRequest>,
+) -> Result<Response<proto::CreateLeaseResponse>, Status> {
+    let project = request.get_ref().project.clone();
+    desk.count(&project, create_one(desk, request).await)
+}
+
+async fn create_one(
+    desk: &Desk,
+    request: Request<proto::CreateLeaseRequest>,
+) -> Result<proto::CreateLeaseResponse, Failure> {
+    let (metadata, extensions, request) = request.into_parts();
+    let visit = desk.visit(&extensions, &metadata, &request.project)?;
+    let asked = one(&visit, request);
+    let leases = visit.noted(lease(&visit, asked).await)?;
+    Ok(proto::CreateLeaseResponse { lease: shown(&visit, &leases).next() })
 }
 
 /// What was asked for, and what is wrong with it. It is read before anything is waited for: a future
