@@ -64,3 +64,26 @@ impl UnaryService<proto::CreateLeaseRequest> for CreateLease {
         Box::pin(async move { token_pool::create(&desk, request).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// Else every call would take the long way, and nobody would notice.
+    #[test]
+    fn the_short_way_is_that_of_a_method_there_is() {
+        let set = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        let services = set
+            .file
+            .iter()
+            .flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
+        let mut paths = services.flat_map(|(package, service)| {
+            let path = move |name| format!("/{package}.{}/{name}", service.name());
+            service.method.iter().map(move |method| path(method.name()))
+        });
+        assert!(paths.any(|path| path == CREATE_LEASE));
+    }
+}
