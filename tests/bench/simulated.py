@@ -8,11 +8,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 from session import KEY  # noqa: E402
 
 
-def configure(scratch, grpc, simulator, http="127.0.0.1:0", **project):
+def configure(scratch, grpc, simulator, http="127.0.0.1:0", ledger=None, **project):
     """Writes scratch/argospool.toml and the API key, and gives the path of the former.
 
-    `grpc` and `http` are HOST:PORT, `grpc` may be unix:PATH; `simulator` is where ARGOS is. `project` holds the
-    keys of the project's sections, such as refill={"target_tokens": 5_000}.
+    `grpc` and `http` are HOST:PORT, `grpc` may be unix:PATH; `simulator` is where ARGOS is. `ledger` holds keys
+    of that section, `project` those of the project's sections, such as refill={"target_tokens": 5_000}.
     """
     key = scratch / "key"
     key.write_text(KEY)
@@ -21,6 +21,7 @@ def configure(scratch, grpc, simulator, http="127.0.0.1:0", **project):
     sections = {
         "grpc": {"listen": grpc} if path == grpc else {"unix_socket": path},
         "http": {"listen": http},
+        "ledger": ledger or {},
         "projects.default": {"pid": "pid_demo", "api_key_file": str(key)},
         "projects.default.argos": {"api_url": f"http://{simulator}/v3"} | project.pop("argos", {}),
     } | {f"projects.default.{name}": keys for name, keys in project.items()}

@@ -1,99 +1,21 @@
-"""Who is measured: each begins with a full stock in an empty directory, leases for a while, and is put away.
+"""Whom the daemon is measured beside: each begins with a full stock in an empty directory, leases for a while, and is
+put away.
 
 `measure(callers)` gives leases a second and latencies in microseconds. The load generator runs on the same two
 cores as whom it drives, in every case.
 """
 
 import csv
-import dataclasses
-import json
 import os
 import pathlib
 import pwd
-import shutil
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from simulated import configure  # noqa: E402
-from session import free_port, get, until  # noqa: E402
+from daemon import STOCK
+from party import SECONDS, Party, Sample, answers, run
+from session import free_port, until
 
-STOCK = 95_000
-SECONDS = 2
 POSTGRES = pathlib.Path("/usr/lib/postgresql")
-
-
-@dataclasses.dataclass(frozen=True)
-class Callers:
-    """Connections, and calls in flight on each of them."""
-
-    connections: int
-    in_flight: int
-
-    @property
-    def all(self):
-        return self.connections * self.in_flight
-
-    def __str__(self):
-        return f"{self.connections} × {self.in_flight}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    rate: float
-    p50: float
-    p99: float
-
-
-class Party:
-    """One server in a directory of its own, over TCP or over a unix socket."""
-
-    def __init__(self, scratch, binaries, unix):
-        self.scratch, self.binaries, self.unix = scratch, binaries, unix
-        self.processes = []
-
-    def __enter__(self):
-        self.scratch.mkdir()
-        try:
-            self.begin()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        for process in reversed(self.processes):
-            process.send_signal(signal.SIGINT)
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def start(self, *command, **options):
-        log = open(self.scratch / f"log{len(self.processes)}", "wb")
-        command = [str(word) for word in command]
-        self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, **options))
-        return self.processes[-1]
-
-    @property
-    def address(self):
-        """As `argospool --address` has it."""
-        return f"unix:{self.scratch / 'socket'}" if self.unix else f"127.0.0.1:{self.port}"
-
-    def bench(self, callers, *more):
-        command = [self.binaries.argospool, "--address", self.address, "--output", "json", "bench",
-                   "--connections", callers.connections, "--in-flight", callers.in_flight,
-                   "--warm-up", "0s", "--duration", f"{SECONDS}s", *more]
-        said = json.loads(run(*command))
-        assert not said["failed"], said
-        latency = said["latency_ms"]
-        return Sample(said["leases_per_second"], latency["p50"] * 1000, latency["p99"] * 1000)
 
 
 class Echo(Party):
@@ -108,51 +30,6 @@ class Echo(Party):
 
     def measure(self, callers):
         return self.bench(callers, "--burn-real-tokens")
-
-
-class Argospool(Party):
-    """The daemon beside the simulator. The stock is full and refill is paused, so that nothing but leases is measured."""
-
-    name = "argospool"
-
-    def begin(self):
-        self.port, argos = free_port(), free_port()
-        config = configure(
-            self.scratch, self.address, f"127.0.0.1:{argos}",
-            argos={"reserve_tokens": 0, "calls_per_second": 1000.0, "calls_burst": 1000},
-            tokens={"settle_delay": "50ms"}, refill={"target_tokens": STOCK},
-            liveform={"base_url": f"http://127.0.0.1:{argos}"},
-        )
-        self.start(self.binaries.argospool, "simulator", "--listen", f"127.0.0.1:{argos}")
-        until("the simulator answers", lambda: get(f"127.0.0.1:{argos}", "/_sim/counters")[0] == 200)
-        self.daemon = self.start(self.binaries.argospool, "serve", "--config", config)
-        until("the daemon answers", lambda: answers(self))
-        until("the stock is full", lambda: self.status()["leasable_tokens"] >= STOCK)
-        self.tell("pause", "refill", "--reason", "a measurement")
-
-    def tell(self, *words):
-        return run(self.binaries.argospool, "--address", self.address, *words)
-
-    def status(self):
-        return json.loads(self.tell("--output", "json", "status"))["projects"][0]
-
-    def measure(self, callers):
-        return self.bench(callers, "--calls", STOCK - 100)
-
-    def system_calls(self, callers):
-        """How many of each kind the daemon makes for one lease. Watching slows it down, so its groups are larger."""
-        table = self.scratch / "calls"
-        watcher = self.start("strace", "-f", "-c", "-o", table, "-p", self.daemon.pid)
-        before = self.status()["counts"]["leased"]
-        self.measure(callers)
-        leases = self.status()["counts"]["leased"] - before
-        watcher.send_signal(signal.SIGINT)
-        watcher.wait(20)
-        # time, seconds, each, calls, perhaps errors, name
-        rows = [line.split() for line in table.read_text().splitlines()]
-        counts = {row[-1]: int(row[3]) for row in rows if len(row) > 4 and row[3].isdigit()}
-        counts.pop("total", None)
-        return {name: count / leases for name, count in counts.items()}
 
 
 class Redis(Party):
@@ -254,18 +131,3 @@ class Postgres(Party):
             "-l", f"--log-prefix={prefix}", "postgres", **self.user)
         micros = [int(line.split()[2]) for file in self.scratch.glob("calls.*") for line in file.read_text().splitlines()]
         return Sample(len(micros) / SECONDS, statistics.median(micros), sorted(micros)[len(micros) * 99 // 100])
-
-
-def run(*command, **options):
-    """Runs a command to its end, and gives what it wrote to stdout."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, **options)
-    if done.returncode != 0:
-        raise OSError(f"{command[0]} ended with {done.returncode}: {done.stderr or done.stdout}")
-    return done.stdout
-
-
-def answers(party):
-    family = socket.AF_UNIX if party.unix else socket.AF_INET
-    with socket.socket(family) as connection:
-        connection.connect(str(party.scratch / "socket") if party.unix else ("127.0.0.1", party.port))
-    return True
