@@ -75,9 +75,11 @@ def against(api):
 
 
 def status(scene, *address):
-    """`argospool status` as a process outside of the daemon sees it; None while it does not answer."""
+    """What `argospool status` says; an OSError while the daemon does not answer."""
     ran = subprocess.run([scene.binary, "status", "--output", "json", *address], text=True, capture_output=True, timeout=30)
-    return json.loads(ran.stdout) if ran.returncode == 0 else None
+    if ran.returncode:
+        raise OSError(ran.stderr)
+    return json.loads(ran.stdout)
 
 
 def environment(**more):

@@ -133,8 +133,7 @@ def lives(unit, binary, scratch):
 
         def filled():
             assert daemon.poll() is None, "the daemon ended"
-            told = status(scene, *at)
-            return told and told["projects"][0]["counts"]["ready"] >= 500
+            return status(scene, *at)["projects"][0]["counts"]["ready"] >= 500
 
         until("the pool is filled", filled)
         assert stat.S_IMODE(socket.stat().st_mode) == 0o660, "the group may open the socket, nobody else"
