@@ -1,4 +1,5 @@
-# What scripts of the tests need from elsewhere, installed when it is missing. Sourced; `tools` names the directory for it.
+# What scripts of the tests need from elsewhere, installed when it is missing. Sourced; `tools` names the directory for it,
+# `scratch` one that is gone at the end.
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi

@@ -60,6 +60,7 @@ def judge(root, config):
     assert config["User"] == "65532:65532", config["User"]
     assert config["Entrypoint"] == ["/usr/bin/argospool"] and config["Cmd"] == ["serve"], config
     assert list(config["Volumes"]) == ["/var/lib/argospool"], config["Volumes"]
+    assert "PATH=/usr/bin" in config["Env"], "exec finds the command by its name"
     assert config["Healthcheck"]["Test"][:2] == ["CMD", "/usr/bin/argospool"], config["Healthcheck"]
     assert config["Labels"]["org.opencontainers.image.revision"] == "0123abc", config["Labels"]
     names = []

@@ -265,7 +265,9 @@ def sidecar_runs(scene, rendered):
     assert scene.argospool("lease", "--url-only", *here, **user).startswith("http"), "the service leases"
     denied = subprocess.run([scene.binary, "status", *here], capture_output=True, timeout=30, **user)
     assert denied.returncode == 3, "the service is no admin"
-    scene.argospool("status", *here, **pod.become())
+    # As with kubectl exec, which gives a command the variables of its container.
+    inside = {**pod.variables, "ARGOSPOOL_ADDRESS": pod.variables["ARGOSPOOL_ADDRESS"].replace("unix:", f"unix:{pod.place}")}
+    scene.argospool("status", env=inside, **pod.become())
 
     # The autoscaler's metric is one that the daemon has, and a query that Prometheus takes.
     [adapted] = yaml.safe_load((KUBERNETES / "examples/sidecar-trial/prometheus-adapter-rules.yaml").read_text())
