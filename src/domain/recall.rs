@@ -5,10 +5,18 @@
 //! 16 of its sequence: enough to say for certain that a name was never heard, and otherwise which line of
 //! history to read. The line says the rest, and whether it was that name at all.
 //!
+//! Nearly every name that is looked for was never heard: it comes with a new wish. A filter says so of all but
+//! one in a hundred of them, so that the leaves, dozens where the past is long, are looked through for the rest
+//! alone.
+//!
 //! Names must be keyed hashes. They lie evenly then, so that a place among them is guessed and not
 //! searched for, and nobody can make two of them meet.
 
+mod filter;
+
 use std::{collections::BTreeMap, iter, time::Duration};
+
+use self::filter::Filter;
 
 use super::{ids::Sequence, time::Timestamp, token::ClosedLease};
 
@@ -26,6 +34,7 @@ pub struct Recall {
     /// By name; what is not in a leaf yet.
     fresh: BTreeMap<(u64, Sequence), Timestamp>,
     leaves: BTreeMap<Place, Leaf>,
+    filter: Filter,
 }
 
 /// Where a name is kept. Later periods come last.
@@ -49,7 +58,11 @@ struct Leaf {
 impl Recall {
     /// Remembers a name for a sequence, from `at` on.
     pub fn insert(&mut self, name: u64, sequence: Sequence, at: Timestamp) {
+        self.filter.insert(name);
         self.fresh.insert((name, sequence), at);
+        if self.filter.is_full() {
+            self.sift();
+        }
         if self.fresh.len() >= FRESH_MAX {
             self.merge();
         }
@@ -64,6 +77,10 @@ impl Recall {
 
     /// The sequences that a name may stand for, those of later periods first.
     pub fn find(&self, name: u64) -> impl Iterator<Item = Sequence> {
+        self.filter.passes(name).then(|| self.search(name)).into_iter().flatten()
+    }
+
+    fn search(&self, name: u64) -> impl Iterator<Item = Sequence> {
         let fresh = self.fresh.range((name, Sequence::ZERO)..=(name, Sequence::MAX)).rev();
         let leaves = self.leaves.iter().rev();
         fresh
@@ -76,6 +93,7 @@ impl Recall {
         self.merge();
         let first = Place { period: period(before), stretch: 0 };
         self.leaves = self.leaves.split_off(&first);
+        self.sift();
     }
 
     pub fn len(&self) -> usize {
@@ -84,6 +102,14 @@ impl Recall {
 
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.leaves.is_empty()
+    }
+
+    /// Makes the filter anew, of what is remembered and with room for as much again.
+    fn sift(&mut self) {
+        let mut filter = Filter::with_room(self.len());
+        self.fresh.keys().for_each(|(name, _)| filter.insert(*name));
+        self.leaves.values().flat_map(Leaf::names).for_each(|name| filter.insert(name));
+        self.filter = filter;
     }
 
     fn merge(&mut self) {
@@ -111,6 +137,12 @@ impl Leaf {
             .map(move |(_, offset)| {
                 Sequence::new(place.stretch * SEQUENCES_PER_LEAF + u64::from(*offset))
             })
+    }
+
+    /// Every name, without the bits that are not kept.
+    fn names(&self) -> impl Iterator<Item = u64> {
+        let rows = iter::zip(&self.heads, &self.tails);
+        rows.map(|(head, tail)| u64::from(*head) << 32 | u64::from(*tail) << 16)
     }
 
     /// The first place whose head is not below this one. Heads lie evenly, so that it is near where
