@@ -11,6 +11,7 @@ mod edges;
 pub mod entropy;
 mod keys;
 mod ledger;
+mod notify;
 mod policy;
 mod preflight;
 pub mod preview;
@@ -117,6 +118,7 @@ pub struct Daemon {
     keys: Keys,
     roster: Roster,
     storage: Arc<Storage>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Builds everything and opens the ledgers. Nothing is handed out of a project before its ledger is
@@ -172,7 +174,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         });
     }
     if let Some(argos) = argos {
-        agree_on_time(world.clock, argos).await;
+        agree_on_time(world.clock.clone(), argos).await;
     }
     handles.into_iter().for_each(|handle| pools.opened(handle));
     let unix_socket = addresses.unix_socket.as_ref().map(|path| path.display());
@@ -183,7 +185,8 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
         http = %addresses.http,
         "serving"
     );
-    Ok(Daemon { addresses, settings, pools, keys, roster, storage })
+    notify::ready();
+    Ok(Daemon { addresses, settings, pools, keys, roster, storage, clock: world.clock })
 }
 
 /// A lease that is given before a step of time ends too early by as much. After a long downtime ARGOS
@@ -228,6 +231,9 @@ impl Daemon {
     /// Serves until told to stop, or until a part that nothing works without has ended. Finishes what
     /// was decided, within the grace (S2).
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
+        let pools = self.pools.clone();
+        // Also while it stops: what takes long then has a limit of its own.
+        let life = tokio::spawn(notify::give_signs_of_life(pools, self.clock));
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
             why = self.roster.first_to_end() => {
@@ -236,12 +242,14 @@ impl Daemon {
             }
         };
         self.pools.begin_stop();
+        notify::stopping();
         let cut_off = self.roster.stop(self.settings.stop_grace).await;
         // While the directory is ours: a successor that waits for it writes its own.
         Addresses::forget(&self.settings.data_dir);
         let storage = self.storage;
         // Whatever was handed in is on the disk when this returns.
         let _ = tokio::task::spawn_blocking(move || storage.close()).await;
+        life.abort();
         tracing::info!(cut_off, "stopped");
         match cut_off {
             0 => ended,

@@ -16,7 +16,9 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod explain;
 mod failure;
+mod health;
 mod json;
 mod lease;
 mod leases;
@@ -93,7 +95,11 @@ enum Command {
     /// Run a simulated ARGOS
     Simulator(SimulatorArgs),
     /// Show how the pools stand, what they plan, and why they rest
-    Status,
+    Status(status::StatusArgs),
+    /// Fail unless the daemon serves; for probes that run a command
+    Health(health::HealthArgs),
+    /// Say why the pool stands as it does, where a lease stands, or what a refusal means
+    Explain(explain::ExplainArgs),
     /// Lease a token and print its Liveform URL
     Lease(lease::LeaseArgs),
     /// Show one lease, without its URL
@@ -174,7 +180,13 @@ impl Command {
             Self::Serve(args) => serve::run(args, environment, screen).await,
             Self::Demo(args) => demo::run(args, screen).await,
             Self::Simulator(args) => simulator::run(args, screen).await,
-            Self::Status => status::run(remote.connect(environment).await?, screen).await,
+            Self::Status(args) => status::run(args, remote, environment, screen).await,
+            Self::Health(args) => {
+                health::run(args, remote.connect(environment).await?, screen).await
+            }
+            Self::Explain(args) => {
+                explain::run(args, remote.connect(environment).await?, screen).await
+            }
             Self::Lease(args) => lease::run(args, remote, environment, screen).await,
             Self::Show(args) => show::run(args, remote.connect(environment).await?, screen).await,
             Self::List(args) => list::run(args, remote.connect(environment).await?, screen).await,

@@ -10,10 +10,12 @@
 mod chores;
 mod commit;
 mod dispatch;
+mod explain;
 mod handle;
 mod mailbox;
 mod orders;
 mod pools;
+mod problems;
 mod recover;
 mod status;
 mod told;
@@ -33,9 +35,11 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub use explain::{explain_lease, meaning};
 pub use handle::{Handle, LeaseView, Page, Which};
 pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;
+pub use problems::Problem;
 pub(crate) use recover::restore;
 pub use status::Status;
 pub use watch::{Watched, Watcher};
@@ -45,7 +49,7 @@ use crate::{
         demand::Demand,
         entropy::Entropy,
         ids::{ProjectName, Sequence},
-        limits::{COMMIT_GROUP_MAX, MAILBOX_MAX},
+        limits::{COMMIT_GROUP_MAX, COMMIT_STUCK, MAILBOX_MAX},
         pool::{Policy, Pool, UnderWay},
         time::Timestamp,
         token::Stage,
@@ -111,6 +115,11 @@ impl Vitals {
             0 => Duration::ZERO,
             since => now.since(Timestamp::from_millis(since)),
         }
+    }
+
+    /// The same, where it is so long that a new process would help.
+    pub fn stuck_for(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.stalled_for(now)).filter(|stalled| *stalled > COMMIT_STUCK)
     }
 }
 

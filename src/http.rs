@@ -2,6 +2,7 @@
 //!
 //! Paths are never logged, because one of them is a secret.
 
+mod page;
 mod probes;
 pub mod webhook;
 
@@ -11,6 +12,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use page::{Overview, page};
 pub use probes::{Probes, probes};
 pub use webhook::{Allow, ReceiverParts, Receiving, webhooks};
 

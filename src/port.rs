@@ -329,7 +329,8 @@ pub struct SupplierHealth {
     pub last_success: Option<Timestamp>,
     /// When calls that are held back may be tried again, in pool time.
     pub next_attempt: Option<Timestamp>,
-    /// Calls left today.
+    /// Calls that a day may have, and those left today.
+    pub budget: u32,
     pub budget_remaining: u32,
     /// Ids that one call may carry, as far as the other side has taught us.
     pub batch_limit: u32,
@@ -425,6 +426,9 @@ pub trait Observer: Send + Sync {
 
     /// One group is durable: how many commands shared it, and how long the commit took.
     fn group(&self, commands: usize, took: Duration);
+
+    /// A group did not become durable, or nobody knows whether it did; the ledger is read again.
+    fn commit_failed(&self) {}
 
     /// Callers stood in the queue of an empty pool, whether or not they were served.
     fn waited(&self, callers: usize, waited: Duration);

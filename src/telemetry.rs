@@ -5,12 +5,14 @@
 //! requests are counted when they are answered. No label ever holds a token, a lease, a URL, or a
 //! word that somebody outside chose.
 
+mod chronicle;
 mod gauges;
 mod log;
 mod metrics;
 mod project;
 mod skew;
 
+pub use chronicle::Chronicle;
 pub use log::{Format, InvalidFilter, start_log};
 pub use metrics::{MethodMetrics, Metrics};
 pub use project::ProjectMetrics;

@@ -12,11 +12,12 @@ use super::{
     proto::{self, admin_service_server::AdminService},
     reconcile, revocation,
     status::Failure,
+    token_pool::lease_not_found,
     validate::{self, Faults},
 };
 use crate::{
     domain::{fault::Reason, limits::POOL_CAP, pause::Activity},
-    engine::{Handle, Rejection},
+    engine::{self, Handle, Rejection, Which},
 };
 
 /// Bytes of the reason of a pause.
@@ -129,6 +130,13 @@ impl AdminService for Admin {
         self.serve(request, |request| &request.project, audit).await
     }
 
+    async fn explain(
+        &self,
+        request: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
+        self.serve(request, |request| &request.project, explain).await
+    }
+
     async fn reconcile(
         &self,
         request: Request<proto::ReconcileRequest>,
@@ -236,6 +244,43 @@ async fn audit(visit: &Visit<'_>, _: proto::AuditRequest) -> Result<proto::Audit
         tokens_checked,
         took: Some(convert::duration(began.elapsed())),
     })
+}
+
+async fn explain(
+    visit: &Visit<'_>,
+    request: proto::ExplainRequest,
+) -> Result<proto::ExplainResponse, Failure> {
+    let proto::ExplainRequest { lease_id, reason, .. } = request;
+    let mut faults = Faults::default();
+    let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
+    if !reason.is_empty() && known.is_none() {
+        faults.add("reason", "must be a reason of ErrorInfo, such as POOL_EMPTY");
+    }
+    if !reason.is_empty() && !lease_id.is_empty() {
+        faults.add("reason", "must be empty when a lease is named");
+    }
+    let sequence = match lease_id.is_empty() {
+        true => None,
+        false => validate::lease_id(&lease_id, visit.handle.seal(), &mut faults),
+    };
+    faults.check()?;
+    let status = visit.handle.status().await?;
+    let mut lines = match (sequence, lease_id.is_empty()) {
+        (None, true) => Vec::new(),
+        (None, false) => return Err(lease_not_found()),
+        (Some(sequence), _) => {
+            let found = visit.handle.find(Which::Sequence(sequence)).await?;
+            engine::explain_lease(&found.ok_or_else(lease_not_found)?, status.now)
+        }
+    };
+    if let Some(known) = known {
+        lines.push(format!("{}: {}", known.as_str(), engine::meaning(*known)));
+    }
+    if sequence.is_none() {
+        lines.extend(status.explain());
+    }
+    let plan = Some(convert::plan(&status.plan, status.next_review));
+    Ok(proto::ExplainResponse { lines, plan })
 }
 
 async fn status_of(handle: &Handle) -> Result<proto::ProjectStatus, Rejection> {

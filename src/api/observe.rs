@@ -90,6 +90,7 @@ where
             began: Instant::now(),
             code: status::label_of_abandoned(),
         };
+        sight.method.started();
         // A future that is not there panicked before it could be made.
         let answer = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
         Observing { answer, sight: Some(sight) }
@@ -220,6 +221,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[derive(Clone)]
     struct Inner(fn() -> Response<Body>);
@@ -249,7 +251,7 @@ mod tests {
     }
 
     async fn text(metrics: &Metrics) -> String {
-        metrics.render(&crate::engine::Pools::new([])).await
+        metrics.render(&crate::engine::Pools::new([]), Timestamp::ZERO).await
     }
 
     const METHOD: &str = "/argospool.v1.AdminService/Audit";

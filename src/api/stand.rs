@@ -384,6 +384,7 @@ impl Supplier for ScriptedArgos {
             condition: self.condition(),
             last_success: None,
             next_attempt: None,
+            budget: 2_000,
             budget_remaining: 1_000,
             batch_limit: 500,
             key_changes: 0,

@@ -92,8 +92,11 @@ pub(super) async fn begin(
             })
         },
     };
+    let metrics = visit.desk.metrics.clone();
+    metrics.watch_opened();
     tokio::spawn(async move {
         stream.run(watcher, out).await;
+        metrics.watch_closed();
         drop(place);
     });
     Ok(Messages { messages, ended: false })

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::Router;
 
-use super::{addresses::Listeners, policy::Project};
+use super::{VERSION, addresses::Listeners, policy::Project};
 use crate::{
     api::{self, Access, CallerAccess, Proof},
     config::{CallerProof, Network, Role, Settings},
     domain::entropy::Entropy,
     engine::Pools,
-    http::{self, Allow, Probes, ReceiverParts, Receiving},
+    http::{self, Allow, Overview, Probes, ReceiverParts, Receiving},
     jobs::{self, Schedule},
     port::{Checkup, Clock},
     task::{Roster, Task},
@@ -57,6 +57,19 @@ impl Edges<'_> {
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
         });
+        let page = http::page(Overview {
+            pools: self.pools.clone(),
+            chronicle: self.metrics.chronicle().clone(),
+            clock: self.clock.clone(),
+            version: VERSION,
+        });
+        let probes = probes.merge(page);
+        let (pools, clock) = (self.pools.clone(), self.clock.clone());
+        let chronicle = self.metrics.chronicle().clone();
+        roster.start(Task::Http, |stop| async move {
+            chronicle.keep(pools, clock, stop).await;
+            Ok(())
+        });
         let mut serve = |listener, router: Router| {
             roster.start(Task::Http, |stop| async move {
                 http::serve(listener, router, stop).await.map_err(|error| error.to_string())
@@ -78,10 +91,11 @@ impl Edges<'_> {
             retention: jobs.retention.clone(),
             audit: jobs.audit.clone(),
         };
-        let (pools, metrics) = (self.pools.clone(), self.metrics.clone());
+        let (pools, metrics, clock) =
+            (self.pools.clone(), self.metrics.clone(), self.clock.clone());
         metrics.expect_jobs(&jobs::NAMES);
         roster.start(Task::Jobs, |stop| async move {
-            let on_run = Arc::new(move |job| metrics.scheduler_ran(job));
+            let on_run = Arc::new(move |job| metrics.scheduler_ran(job, clock.wall()));
             jobs::run(schedule, pools, on_run, stop).await.map_err(|error| error.to_string())
         });
         Ok(())

@@ -462,6 +462,7 @@ impl Supplier for Argos {
             condition: state.pace.condition(),
             last_success: state.last_success,
             next_attempt: state.pace.next_attempt(at.now),
+            budget: state.pace.budget(),
             budget_remaining: state.pace.budget_remaining(at),
             batch_limit: self.batch_limit(),
             key_changes: self.key_changes(),

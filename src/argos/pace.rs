@@ -247,6 +247,11 @@ impl Pace {
         Some(self.opens()).filter(|opens| *opens > now)
     }
 
+    /// Calls that a day may have.
+    pub fn budget(&self) -> u32 {
+        self.budget.daily()
+    }
+
     /// Calls left today.
     pub fn budget_remaining(&self, at: Moment) -> u32 {
         self.budget.remaining(at)

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{
     proto::{
         ActivePause, Activity, ArgosCondition, ArgosStatus, AuditResponse, Decision, DoomCause,
-        GetStatusResponse, Lease, LeaseEnding, LeaseState, Problem, ProjectStatus, RefillPlan,
-        Token, TokenStage,
+        ExplainResponse, GetStatusResponse, Lease, LeaseEnding, LeaseState, Problem, ProjectStatus,
+        RefillPlan, Token, TokenStage,
     },
     words,
 };
@@ -144,6 +144,10 @@ pub(super) fn audit(response: &AuditResponse) -> Value {
         "tokens_checked": response.tokens_checked,
         "took": duration(response.took.as_ref()),
     })
+}
+
+pub(super) fn explanation(response: &ExplainResponse) -> Value {
+    json!({ "lines": response.lines, "plan": response.plan.as_ref().map(plan) })
 }
 
 pub(super) fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {

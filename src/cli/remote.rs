@@ -11,6 +11,7 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint, Uri},
 };
+use tonic_health::pb::health_client::HealthClient;
 
 use super::{
     Environment, Exit, Failure,
@@ -138,6 +139,10 @@ impl Remote {
 
     pub(super) fn pool(&self) -> TokenPoolServiceClient<Channel> {
         TokenPoolServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn health(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel.clone())
     }
 
     /// A message with the deadline and the identity of every call.

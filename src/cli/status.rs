@@ -4,23 +4,91 @@
 //! does ARGOS look. Below it stands only what somebody should know or do, and the details when there
 //! is one project.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
+
+use clap::Args;
 
 use super::{
-    Failure, json,
+    Environment, Failure, json,
     proto::{
         Activity, ArgosCondition, ArgosStatus, GetStatusRequest, GetStatusResponse, ProjectStatus,
         RefillPlan,
     },
-    remote::Remote,
-    screen::{Screen, Tone},
+    remote::{Remote, RemoteArgs},
+    screen::{Output, Screen, Tone},
     words,
 };
 
-pub(super) async fn run(remote: Remote, screen: &Screen) -> Result<(), Failure> {
+/// Moves to the first line and erases what was below it: what is on the screen is drawn over.
+const ERASE: &str = "\x1b[H\x1b[J";
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// Show it again and again until interrupted, in JSON one line each
+    #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "2s", value_parser = interval)]
+    watch: Option<Duration>,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(every) if every >= Duration::from_millis(100) => Ok(every),
+        Ok(_) => Err("expected at least 100ms".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) async fn run(
+    args: StatusArgs,
+    remote: &RemoteArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let connected = remote.connect(environment).await?;
+    match args.watch {
+        None => {
+            let status = ask(&connected).await?;
+            screen.answer(|| json::status(&status), || render(&status, screen))
+        }
+        Some(every) => watch(every, connected, remote, environment, screen).await,
+    }
+}
+
+async fn ask(remote: &Remote) -> Result<GetStatusResponse, Failure> {
     let message = GetStatusRequest { project: remote.project.clone() };
-    let status = remote.admin().get_status(remote.request(message)).await?.into_inner();
-    screen.answer(|| json::status(&status), || render(&status, screen))
+    Ok(remote.admin().get_status(remote.request(message)).await?.into_inner())
+}
+
+/// A daemon that is away for a while, as at a restart, is waited for.
+async fn watch(
+    every: Duration,
+    mut connected: Remote,
+    remote: &RemoteArgs,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // What "ago" counts from, and the width of the window, change meanwhile.
+        let fresh = Screen::of_process(screen.output, environment);
+        let asked = ask(&connected).await;
+        if asked.is_err()
+            && let Ok(again) = remote.connect(environment).await
+        {
+            connected = again;
+        }
+        let text = match (&asked, fresh.output) {
+            (Ok(status), Output::Json) => format!("{}\n", json::status(status)),
+            (Ok(status), Output::Table) => render(status, &fresh),
+            (Err(_), Output::Json) => continue,
+            (Err(failure), Output::Table) => failure.to_text(),
+        };
+        let erase = if fresh.terminal && fresh.output == Output::Table { ERASE } else { "" };
+        if !screen.print_on(&format!("{erase}{text}"))? {
+            return Ok(());
+        }
+    }
 }
 
 fn render(status: &GetStatusResponse, screen: &Screen) -> String {

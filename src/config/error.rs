@@ -73,7 +73,7 @@ pub enum Problem {
 pub enum Warning {
     #[error("{name}: unknown variable{}", suggestion(.meant.as_deref()))]
     UnknownVariable { name: String, meant: Option<String> },
-    #[error("grpc.insecure: everybody who reaches {listen} may lease and administer")]
+    #[error("grpc.insecure: everybody who reaches {listen} may lease")]
     OpenToEverybody { listen: std::net::SocketAddr },
     #[error("ledger.kind: memory forgets every lease at exit while ARGOS keeps the tokens")]
     ForgetfulLedger,

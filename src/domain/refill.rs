@@ -138,6 +138,19 @@ pub enum Hindrance {
 }
 
 impl Rest {
+    pub const ALL: [Self; 10] = [
+        Self::Enough,
+        Self::LessThanABatch,
+        Self::CallsInFlight,
+        Self::AtCap,
+        Self::Hindered(Hindrance::Paused),
+        Self::Hindered(Hindrance::Halted),
+        Self::Hindered(Hindrance::DiskSpace),
+        Self::Hindered(Hindrance::NotCounted),
+        Self::Hindered(Hindrance::CapReached),
+        Self::Hindered(Hindrance::Stopping),
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enough => "enough",

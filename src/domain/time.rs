@@ -20,6 +20,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Seconds of the Unix epoch.
+    pub fn as_secs_f64(self) -> f64 {
+        Duration::from_millis(self.0).as_secs_f64()
+    }
+
     /// The moment `span` after this one; the end of time where that cannot be counted any more.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

@@ -84,6 +84,7 @@ impl Engine {
     /// Throws the pool away and reads it again. Nothing is ever unwound.
     async fn reload(&mut self, error: &LedgerError, turn: &mut Turn) -> Result<(), LedgerError> {
         tracing::error!(project = %self.project, error = error.chain(), "commit failed; the ledger is read again");
+        self.observer.commit_failed();
         match error {
             LedgerError::Refused(_) => turn.reject(&Rejection::unavailable()),
             LedgerError::Unconfirmed(_)

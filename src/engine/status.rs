@@ -51,6 +51,9 @@ pub struct Status {
     pub next_review: Option<Timestamp>,
     pub pauses: Vec<(Activity, Pause)>,
     pub breaches: Vec<Breach>,
+    /// Tokens that callers asked for per second, in the last half minute and usually.
+    pub demand: f64,
+    pub usual_demand: f64,
     /// How long the stock lasts at the demand of the last half minute; `None` without demand.
     pub time_to_empty: Option<Duration>,
     /// The same if ARGOS were lost now, at the usual or the present demand, whichever is higher.
@@ -97,6 +100,8 @@ impl Engine {
             next_review: self.pool.next_deadline(now),
             pauses: self.pool.pauses().map(|(at, pause)| (at, pause.clone())).collect(),
             breaches: self.pool.breaches().to_vec(),
+            demand: demand.fast(),
+            usual_demand: demand.slow(),
             time_to_empty: lasts(leasable, demand.fast()),
             outage_cover: lasts(leasable, demand.fast().max(demand.slow())),
             usage: self.usage,

@@ -17,14 +17,14 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::{
-    domain::{fault::Reason, ids::ProjectName, limits::COMMIT_STUCK},
+    domain::{fault::Reason, ids::ProjectName},
     engine::{Pools, Status},
     port::Clock,
     telemetry::Metrics,
 };
 
 /// How long an engine may take to answer before it does not turn.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the probes look at.
 pub struct Probes {
@@ -52,9 +52,9 @@ async fn livez(State(probes): State<Arc<Probes>>) -> Response {
     let now = probes.clock.now();
     let mut report = Report::default();
     for handle in probes.pools.open() {
-        let stalled = handle.vitals().stalled_for(now);
-        let fault = (stalled > COMMIT_STUCK)
-            .then(|| format!("the ledger has not answered a commit for {} s", stalled.as_secs()));
+        let stuck = handle.vitals().stuck_for(now);
+        let fault = stuck
+            .map(|span| format!("the ledger has not answered a commit for {} s", span.as_secs()));
         report.line(handle.project().as_str(), fault);
     }
     report.answer()
@@ -85,7 +85,7 @@ async fn readyz(State(probes): State<Arc<Probes>>, Query(question): Query<Questi
 }
 
 async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
-    let text = probes.metrics.render(&probes.pools).await;
+    let text = probes.metrics.render(&probes.pools, probes.clock.now()).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

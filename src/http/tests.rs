@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::{
     api::stand::{Stand, eventually},
-    domain::pause::Activity,
+    domain::{ids::Sequence, pause::Activity},
 };
 
 /// Sends a request as it stands; the status and the body of the answer.
@@ -35,6 +35,47 @@ async fn probed(stand: &Stand) -> SocketAddr {
     });
     tokio::spawn(serve(listener, router, stand.stop.clone()));
     address
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere_and_what_it_reads_gives_no_token_away() {
+    let stand = Stand::ready().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let chronicle = stand.metrics.chronicle().clone();
+    let overview = Overview {
+        pools: stand.pools.clone(),
+        chronicle: chronicle.clone(),
+        clock: stand.clock.clone(),
+        version: "1.2.3",
+    };
+    tokio::spawn(serve(listener, page(overview), stand.stop.clone()));
+    let (status, html) = get(address, "/").await;
+    assert_eq!(status, 200);
+    for elsewhere in ["src=", "href=", "http://", "https://", "@import", "url("] {
+        let own = html.replace("http://www.w3.org/2000/svg", "");
+        assert!(!own.contains(elsewhere), "{elsewhere}");
+    }
+
+    tokio::spawn(chronicle.clone().keep(
+        stand.pools.clone(),
+        stand.clock.clone(),
+        stand.stop.clone(),
+    ));
+    let project = stand.handle("default").project().clone();
+    eventually(async || !chronicle.samples(&project).is_empty()).await;
+    let (status, body) = get(address, "/status.json").await;
+    assert_eq!(status, 200);
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let default = &told["projects"][0];
+    assert_eq!(default["status"]["leasable"], 20);
+    assert_eq!(default["samples"][0][1], 20);
+    assert!(default["status"]["explained"].as_array().unwrap().len() > 3, "{body}");
+    let tokens = stand.handle("default").tokens(Sequence::ZERO, 1_000, |_| true).await.unwrap();
+    assert!(!tokens.items.is_empty());
+    for token in tokens.items {
+        assert!(!body.contains(token.id.expose()));
+    }
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {

@@ -115,18 +115,21 @@ async fn receive_by_header(
 
 impl Receiver {
     async fn receive(&self, peer: SocketAddr, secret: &str, request: Request) -> StatusCode {
-        let metrics = &self.parts.metrics;
+        let count = |project: Option<&ProjectName>, trigger: Trigger, end: End| {
+            let now = self.parts.clock.wall();
+            self.parts.metrics.webhook(project, trigger.as_str(), end.as_str(), now);
+        };
         let source = source::of(peer.ip(), request.headers(), &self.parts.trusted_proxies);
         if !(self.parts.allowed)(source) {
-            metrics.webhook(None, Trigger::None.as_str(), End::WrongSource.as_str());
+            count(None, Trigger::None, End::WrongSource);
             return End::WrongSource.code();
         }
         let Some(receiving) = self.receiving(secret) else {
-            metrics.webhook(None, Trigger::None.as_str(), End::WrongSecret.as_str());
+            count(None, Trigger::None, End::WrongSecret);
             return End::WrongSecret.code();
         };
         let (trigger, end) = self.take(receiving, request.into_body()).await;
-        metrics.webhook(Some(&receiving.project), trigger.as_str(), end.as_str());
+        count(Some(&receiving.project), trigger, end);
         end.code()
     }
 

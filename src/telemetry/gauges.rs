@@ -10,8 +10,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::metrics::register;
 use crate::{
-    domain::{fault::Reason, ids::ProjectName, pause::Activity},
-    engine::{Pools, Status},
+    domain::{fault::Reason, ids::ProjectName, pause::Activity, refill::Rest, time::Timestamp},
+    engine::{Pools, Problem, Status},
     port::Condition,
 };
 
@@ -56,7 +56,7 @@ const NUMBERS: &[OneNumber] = &[
     }),
     ("reconcile_last_timestamp_seconds", "When the last listing of all ids at ARGOS ended.", |s| {
         let at = s.reconciliation.as_ref().map(|report| report.at);
-        at.map(|at| Duration::from_millis(at.as_millis()).as_secs_f64())
+        at.map(Timestamp::as_secs_f64)
     }),
     ("unfinished_leases", "Closed leases about which ARGOS may have more to tell.", |s| {
         Some(s.unfinished.into())
@@ -72,6 +72,12 @@ const NUMBERS: &[OneNumber] = &[
         s.count.and_then(|count| count.drift).map(|drift| drift as f64)
     }),
     ("refill_need_tokens", "Tokens that the stock is short of.", |s| Some(s.plan.need.into())),
+    ("demand_tokens_per_second", "Tokens that callers asked for in the last half minute.", |s| {
+        Some(s.demand)
+    }),
+    ("usual_demand_tokens_per_second", "Tokens that callers usually ask for.", |s| {
+        Some(s.usual_demand)
+    }),
     ("time_to_empty_seconds", "How long the stock lasts at the present demand.", |s| {
         Some(or_for_ever(s.time_to_empty))
     }),
@@ -85,10 +91,13 @@ const NUMBERS: &[OneNumber] = &[
         Some(f64::from(u8::from(s.supplier.condition.is_usable())))
     }),
     ("argos_last_success_timestamp_seconds", "When a call to ARGOS last settled.", |s| {
-        s.supplier.last_success.map(|at| Duration::from_millis(at.as_millis()).as_secs_f64())
+        s.supplier.last_success.map(Timestamp::as_secs_f64)
     }),
     ("argos_budget_remaining", "Calls to ARGOS that are left of the day's budget.", |s| {
         Some(s.supplier.budget_remaining.into())
+    }),
+    ("argos_budget_calls", "Calls to ARGOS that a day may have.", |s| {
+        Some(s.supplier.budget.into())
     }),
     ("argos_calls_in_flight", "Calls to ARGOS that wait for their answer.", |s| {
         Some(s.calls_in_flight.into())
@@ -117,8 +126,13 @@ enum Look {
 }
 
 /// Looks at every project.
-pub(super) async fn read(pools: &Pools) -> Vec<MetricFamily> {
+pub(super) async fn read(pools: &Pools, now: Timestamp) -> Vec<MetricFamily> {
     let mut looks: Vec<(ProjectName, Look)> = Vec::new();
+    // Without the engines, which may be waiting for just that.
+    let stalls: Vec<_> = pools
+        .open()
+        .map(|handle| (handle.project().clone(), handle.vitals().stalled_for(now)))
+        .collect();
     let mut asked = JoinSet::new();
     for handle in pools.open() {
         let handle = handle.clone();
@@ -140,10 +154,10 @@ pub(super) async fn read(pools: &Pools) -> Vec<MetricFamily> {
             looks.push((project.clone(), Look::Dark(Reason::Starting)));
         }
     }
-    sheet(&looks)
+    sheet(&looks, &stalls)
 }
 
-fn sheet(looks: &[(ProjectName, Look)]) -> Vec<MetricFamily> {
+fn sheet(looks: &[(ProjectName, Look)], stalls: &[(ProjectName, Duration)]) -> Vec<MetricFamily> {
     let registry = Registry::new();
     let family = |name: &str, help: &str, labels: &[&str]| {
         let options = Opts::new(format!("argospool_{name}"), help);
@@ -167,11 +181,29 @@ fn sheet(looks: &[(ProjectName, Look)]) -> Vec<MetricFamily> {
         "1 while the activity rests by a person's order.",
         &["project", "activity"],
     );
+    let resting = family(
+        "refill_resting",
+        "1 for the reason why nothing is ordered; 0 for all while something is.",
+        &["project", "reason"],
+    );
+    let problem = family(
+        "problem",
+        "1 for what is not as it should be, under the reason that status tells.",
+        &["project", "problem"],
+    );
+    let stalled = family(
+        "commit_stalled_seconds",
+        "For how long the ledger has not answered a commit; 0 while it answers.",
+        &["project"],
+    );
     let numbers: Vec<_> = NUMBERS
         .iter()
         .map(|(name, help, value)| (family(name, help, &["project"]), value))
         .collect();
 
+    for (project, stall) in stalls {
+        stalled.with_label_values(&[project.as_str()]).set(stall.as_secs_f64());
+    }
     for (project, look) in looks {
         let name = project.as_str();
         let reason = match look {
@@ -181,6 +213,15 @@ fn sheet(looks: &[(ProjectName, Look)]) -> Vec<MetricFamily> {
         for known in STOPPING_REASONS {
             let value = f64::from(u8::from(reason == Some(known)));
             stopped.with_label_values(&[name, known.label()]).set(value);
+        }
+        let problems = match look {
+            Look::Status(status) => status.problems(),
+            Look::Dark(reason) => vec![Problem::dark(*reason)],
+        };
+        for known in Problem::REASONS {
+            let is_open = problems.iter().any(|problem| problem.reason == known);
+            let label = known.to_ascii_lowercase();
+            problem.with_label_values(&[name, &label]).set(f64::from(u8::from(is_open)));
         }
         leasable.with_label_values(&[name]).set(0.0);
         let Look::Status(status) = look else { continue };
@@ -197,6 +238,10 @@ fn sheet(looks: &[(ProjectName, Look)]) -> Vec<MetricFamily> {
         for (known, label) in CONDITIONS {
             let value = f64::from(u8::from(status.supplier.condition == known));
             condition.with_label_values(&[name, label]).set(value);
+        }
+        for known in Rest::ALL {
+            let value = f64::from(u8::from(status.plan.rest == Some(known)));
+            resting.with_label_values(&[name, known.as_str()]).set(value);
         }
         for activity in Activity::ALL {
             let rests = status.pauses.iter().any(|(known, _)| *known == activity);

@@ -3,16 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::{
+    chronicle::Chronicle,
     gauges,
     project::{PoolCounters, ProjectMetrics},
     skew::ClockSkew,
 };
-use crate::{domain::ids::ProjectName, engine::Pools, port::Clock};
+use crate::{
+    domain::{ids::ProjectName, time::Timestamp},
+    engine::Pools,
+    port::Clock,
+};
 
 /// Stands in a project label where a request named no project that is configured. No project can be
 /// called so.
@@ -25,11 +30,16 @@ pub(super) const REQUEST_BUCKETS: &[f64] =
 /// Every metric of the process that is not read from an engine. Cheap to share.
 pub struct Metrics {
     registry: Registry,
+    chronicle: Arc<Chronicle>,
     lease_requests: IntCounterVec,
+    grpc_started: IntCounterVec,
     grpc_handled: IntCounterVec,
     grpc_seconds: HistogramVec,
     webhooks: IntCounterVec,
+    webhook_last: GaugeVec,
     scheduler_runs: IntCounterVec,
+    scheduler_last_run: GaugeVec,
+    watch_streams: IntGauge,
     panics: IntCounter,
     pools: PoolCounters,
 }
@@ -48,12 +58,19 @@ impl Metrics {
         registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("the process metrics have names of their own");
+        let chronicle = Arc::<Chronicle>::default();
         Arc::new(Self {
             lease_requests: counters(
                 &registry,
                 "argospool_lease_requests_total",
                 "Answers to CreateLease and BatchCreateLeases, by gRPC code and by reason.",
                 &["project", "code", "reason"],
+            ),
+            grpc_started: counters(
+                &registry,
+                "grpc_server_started_total",
+                "Calls that began.",
+                &["grpc_service", "grpc_method"],
             ),
             grpc_handled: counters(
                 &registry,
@@ -74,6 +91,22 @@ impl Metrics {
                 "Webhooks that arrived, by trigger and by what became of them.",
                 &["project", "trigger", "result"],
             ),
+            webhook_last: gauges_by(
+                &registry,
+                "argospool_webhook_last_timestamp_seconds",
+                "When a webhook for the project last arrived, whatever became of it; absent before the first.",
+                &["project"],
+            ),
+            scheduler_last_run: gauges_by(
+                &registry,
+                "argospool_scheduler_last_run_timestamp_seconds",
+                "When the scheduler last rang, by job; absent before the first time.",
+                &["job"],
+            ),
+            watch_streams: register(
+                &registry,
+                IntGauge::new("argospool_watch_streams", "Streams of WatchLeases that are open."),
+            ),
             scheduler_runs: counters(
                 &registry,
                 "argospool_scheduler_runs_total",
@@ -87,9 +120,15 @@ impl Metrics {
                     "Requests that ended in a panic: each is a mistake of ours.",
                 ),
             ),
-            pools: PoolCounters::new(&registry),
+            pools: PoolCounters::new(&registry, chronicle.clone()),
+            chronicle,
             registry,
         })
+    }
+
+    /// What happened in the last hours.
+    pub fn chronicle(&self) -> &Arc<Chronicle> {
+        &self.chronicle
     }
 
     /// Shows from here on how far the wall clock is from pool time. Once per process.
@@ -126,6 +165,7 @@ impl Metrics {
     pub fn method(&self, service: &str, method: &str, codes: &[&'static str]) -> MethodMetrics {
         let counter = |code| (code, self.grpc_handled.with_label_values(&[service, method, code]));
         MethodMetrics {
+            started: self.grpc_started.with_label_values(&[service, method]),
             handled: codes.iter().copied().map(counter).collect(),
             seconds: self.grpc_seconds.with_label_values(&[service, method]),
         }
@@ -145,8 +185,17 @@ impl Metrics {
         }
     }
 
-    /// One webhook. `project` is `None` where the path gave none away.
-    pub fn webhook(&self, project: Option<&ProjectName>, trigger: &str, result: &str) {
+    /// One webhook, at this wall time. `project` is `None` where the path gave none away.
+    pub fn webhook(
+        &self,
+        project: Option<&ProjectName>,
+        trigger: &str,
+        result: &str,
+        at: Timestamp,
+    ) {
+        if let Some(project) = project {
+            self.webhook_last.with_label_values(&[project.as_str()]).set(at.as_secs_f64());
+        }
         let project = project.map_or(NO_PROJECT, ProjectName::as_str);
         self.webhooks.with_label_values(&[project, trigger, result]).inc();
     }
@@ -158,9 +207,20 @@ impl Metrics {
         }
     }
 
-    /// The scheduler rang for a job.
-    pub fn scheduler_ran(&self, job: &'static str) {
+    /// The scheduler rang for a job, at this wall time.
+    pub fn scheduler_ran(&self, job: &'static str, at: Timestamp) {
+        self.scheduler_last_run.with_label_values(&[job]).set(at.as_secs_f64());
         self.scheduler_runs.with_label_values(&[job]).inc();
+    }
+
+    /// A stream of `WatchLeases` was opened.
+    pub fn watch_opened(&self) {
+        self.watch_streams.inc();
+    }
+
+    /// A stream of `WatchLeases` ended.
+    pub fn watch_closed(&self) {
+        self.watch_streams.dec();
     }
 
     /// A request ended in a panic.
@@ -168,10 +228,10 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// Everything in the text format of Prometheus. Looks at every engine on the way.
-    pub async fn render(&self, pools: &Pools) -> String {
+    /// Everything in the text format of Prometheus, at this pool time. Looks at every engine on the way.
+    pub async fn render(&self, pools: &Pools, now: Timestamp) -> String {
         let mut families = self.registry.gather();
-        families.extend(gauges::read(pools).await);
+        families.extend(gauges::read(pools, now).await);
         families.sort_by(|one, other| one.name().cmp(other.name()));
         let text = TextEncoder::new()
             .encode_to_string(&families)
@@ -183,12 +243,18 @@ impl Metrics {
 
 /// What one gRPC method counts.
 pub struct MethodMetrics {
+    started: IntCounter,
     /// By code.
     handled: BTreeMap<&'static str, IntCounter>,
     seconds: Histogram,
 }
 
 impl MethodMetrics {
+    /// One call began.
+    pub fn started(&self) {
+        self.started.inc();
+    }
+
     /// One call was answered to its end, with one of the codes that were named at first.
     pub fn handled(&self, code: &'static str, took: Duration) {
         if let Some(counter) = self.handled.get(code) {
@@ -205,6 +271,10 @@ pub(super) fn counters(
     labels: &[&str],
 ) -> IntCounterVec {
     register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauges_by(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    register(registry, GaugeVec::new(Opts::new(name, help), labels))
 }
 
 pub(super) fn histograms(

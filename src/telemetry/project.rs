@@ -1,10 +1,14 @@
 //! The counters of the pools: one more fold over what was committed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
+use tokio::time::Instant;
 
-use super::metrics::{REQUEST_BUCKETS, counters, histograms, seconds};
+use super::{
+    chronicle::{CallRecord, Chronicle},
+    metrics::{REQUEST_BUCKETS, counters, histograms, seconds},
+};
 use crate::{
     domain::{
         ids::ProjectName,
@@ -21,6 +25,9 @@ const COMMIT_BUCKETS: &[f64] = &[
     5.0,
 ];
 const GROUP_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 256.0];
+/// A lease lasts seconds to hours.
+const LEASE_BUCKETS: &[f64] =
+    &[1.0, 10.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0];
 /// ARGOS answers in seconds.
 const ARGOS_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
@@ -54,6 +61,7 @@ const CALL_RESULTS: [&str; 12] = [
 
 /// The counters of all pools.
 pub(super) struct PoolCounters {
+    chronicle: Arc<Chronicle>,
     leases_created: IntCounterVec,
     leases_presumed: IntCounterVec,
     leases_closed: IntCounterVec,
@@ -66,7 +74,9 @@ pub(super) struct PoolCounters {
     listings: IntCounterVec,
     outcome_answers: IntCounterVec,
     leases_started: IntCounterVec,
+    lease_seconds: HistogramVec,
     audit_breaches: IntCounterVec,
+    commits_failed: IntCounterVec,
     commit_seconds: HistogramVec,
     commit_group_size: HistogramVec,
     lease_wait_seconds: HistogramVec,
@@ -75,7 +85,7 @@ pub(super) struct PoolCounters {
 }
 
 impl PoolCounters {
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(super) fn new(registry: &Registry, chronicle: Arc<Chronicle>) -> Self {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             counters(registry, &format!("argospool_{name}"), help, labels)
         };
@@ -83,6 +93,7 @@ impl PoolCounters {
             histograms(registry, &format!("argospool_{name}"), help, buckets, labels)
         };
         Self {
+            chronicle,
             leases_created: counters(
                 "leases_created_total",
                 "Leases that were given to callers, replays not counted.",
@@ -143,6 +154,17 @@ impl PoolCounters {
                 "Leases of which a first sign of use came while they were open.",
                 &["project"],
             ),
+            lease_seconds: histograms(
+                "lease_seconds",
+                "Time from the issue of a lease to its end.",
+                LEASE_BUCKETS,
+                &["project", "ending"],
+            ),
+            commits_failed: counters(
+                "commits_failed_total",
+                "Groups of changes that did not become durable, or of which nobody knows; the ledger was read again.",
+                &["project"],
+            ),
             audit_breaches: counters(
                 "audit_breaches_total",
                 "Promises that were found broken.",
@@ -197,6 +219,7 @@ impl PoolCounters {
         };
         ProjectMetrics {
             project: project.clone(),
+            chronicle: self.chronicle.clone(),
             leases_created: self.leases_created.with_label_values(&[name]),
             leases_presumed: self.leases_presumed.with_label_values(&[name]),
             leases_closed: labelled(&self.leases_closed, &Ending::ALL.map(Ending::as_str)),
@@ -209,6 +232,9 @@ impl PoolCounters {
             listings: labelled(&self.listings, &LISTING_RESULTS),
             outcome_answers: labelled(&self.outcome_answers, &ANSWERS),
             leases_started: self.leases_started.with_label_values(&[name]),
+            lease_seconds: Ending::ALL
+                .map(|ending| self.lease_seconds.with_label_values(&[name, ending.as_str()])),
+            commits_failed: self.commits_failed.with_label_values(&[name]),
             audit_breaches: {
                 let promises: Vec<_> = Promise::ALL.iter().map(|one| one.as_str()).collect();
                 labelled(&self.audit_breaches, &promises)
@@ -226,6 +252,7 @@ impl PoolCounters {
 #[derive(Clone)]
 pub struct ProjectMetrics {
     project: ProjectName,
+    chronicle: Arc<Chronicle>,
     leases_created: IntCounter,
     leases_presumed: IntCounter,
     leases_closed: IntCounterVec,
@@ -238,6 +265,9 @@ pub struct ProjectMetrics {
     listings: IntCounterVec,
     outcome_answers: IntCounterVec,
     leases_started: IntCounter,
+    /// In the order of [`Ending::ALL`].
+    lease_seconds: [Histogram; Ending::ALL.len()],
+    commits_failed: IntCounter,
     audit_breaches: IntCounterVec,
     commit_seconds: Histogram,
     commit_group_size: Histogram,
@@ -252,6 +282,8 @@ impl ProjectMetrics {
         let name = self.project.as_str();
         self.argos_requests.with_label_values(&[name, operation, result]).inc();
         seconds(&self.argos_request_seconds.with_label_values(&[name, operation]), took);
+        let call = CallRecord { ended: Instant::now(), operation, result, took };
+        self.chronicle.called(&self.project, call);
     }
 
     fn count(&self, family: &IntCounterVec, value: &str) {
@@ -272,6 +304,12 @@ impl ProjectMetrics {
             },
             Event::Closed { line, .. } => {
                 self.count(&self.leases_closed, line.ending.as_str());
+                let took = line.closed.since(line.issued);
+                for (ending, histogram) in Ending::ALL.iter().zip(&self.lease_seconds) {
+                    if *ending == line.ending {
+                        seconds(histogram, took);
+                    }
+                }
                 if let Some(decided) = line.decided() {
                     self.count(&self.decisions, decided.decision.as_str());
                 }
@@ -353,6 +391,10 @@ impl Observer for ProjectMetrics {
         #[expect(clippy::cast_precision_loss, reason = "a group has a few hundred commands")]
         self.commit_group_size.observe(commands as f64);
         seconds(&self.commit_seconds, took);
+    }
+
+    fn commit_failed(&self) {
+        self.commits_failed.inc();
     }
 
     fn waited(&self, callers: usize, waited: Duration) {

@@ -281,6 +281,7 @@ impl Supplier for Scripted {
             condition: script.condition.unwrap_or(Condition::Up),
             last_success: None,
             next_attempt: None,
+            budget: 2_000,
             budget_remaining: 1_000,
             batch_limit: TOKENS_PER_CALL_MAX,
             key_changes: script.key_changes,

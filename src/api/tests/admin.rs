@@ -2,9 +2,9 @@ use super::*;
 use crate::{
     api::{
         proto::{
-            Activity, ArgosCondition, AuditRequest, GetStatusRequest, ListTokensRequest,
-            PauseRequest, PreflightRequest, PreflightResult, ReconcileRequest, RefillRequest,
-            ResumeRequest, TokenStage,
+            Activity, ArgosCondition, AuditRequest, ExplainRequest, GetStatusRequest,
+            ListTokensRequest, PauseRequest, PreflightRequest, PreflightResult, ReconcileRequest,
+            RefillRequest, ResumeRequest, TokenStage,
         },
         stand::{STOCK, Stand, eventually},
     },
@@ -207,4 +207,47 @@ async fn a_preflight_tells_what_was_found_about_the_project_that_was_named() {
     assert_eq!((check.result(), check.advice.as_str()), (PreflightResult::Passed, ""));
     let unnamed = admin.preflight(PreflightRequest::default()).await;
     assert_eq!(refusal(unnamed), (Code::NotFound, "PROJECT_NOT_FOUND".to_owned()));
+}
+
+#[tokio::test]
+async fn an_explanation_says_why_the_pool_stands_as_it_does() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let answer = admin.explain(ExplainRequest::default()).await.unwrap().into_inner();
+    let text = answer.lines.join("\n");
+    for part in
+        ["Leasing works: 20 tokens", "The target is 20 tokens", "Nothing is ordered", "Next: "]
+    {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert_eq!(answer.plan.unwrap().rest_reason, "enough");
+
+    let refill = PauseRequest { activities: vec![Activity::Refill.into()], ..Default::default() };
+    admin.pause(refill).await.unwrap();
+    let lines = admin.explain(ExplainRequest::default()).await.unwrap().into_inner().lines;
+    assert!(lines.iter().any(|line| line.starts_with("PAUSED: refill is paused")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_lease_and_a_refusal_can_be_explained_and_nothing_else() {
+    let stand = Stand::ready().await;
+    let channel = stand.serve(Access::default()).await;
+    let mut admin = Admin::new(channel.clone());
+    let lease = lease(&mut Pool::new(channel), CreateLeaseRequest::default()).await.unwrap();
+    let named = ExplainRequest { lease_id: lease.lease_id, ..Default::default() };
+    let lines = admin.explain(named.clone()).await.unwrap().into_inner().lines;
+    assert!(lines[0].starts_with("The lease is open") && lines[1].contains("Next: "), "{lines:?}");
+    assert_eq!(lines.len(), 2);
+
+    let asked = ExplainRequest { reason: "POOL_EMPTY".to_owned(), ..Default::default() };
+    let lines = admin.explain(asked).await.unwrap().into_inner().lines;
+    assert!(lines[0].starts_with("POOL_EMPTY: no token is ready"), "{lines:?}");
+    assert!(lines[1].starts_with("Leasing works"), "{lines:?}");
+
+    let both = ExplainRequest { reason: "POOL_EMPTY".to_owned(), ..named };
+    let refused = admin.explain(both).await;
+    assert_eq!(refusal(refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
+    let unknown = ExplainRequest { reason: "BAD_WEATHER".to_owned(), ..Default::default() };
+    let refused = admin.explain(unknown).await;
+    assert_eq!(refusal(refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
 }

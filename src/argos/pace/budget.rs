@@ -106,6 +106,10 @@ impl Budget {
         Ok(())
     }
 
+    pub(super) fn daily(&self) -> u32 {
+        self.allowance.calls_per_day
+    }
+
     pub(super) fn remaining(&self, at: Moment) -> u32 {
         let spent = if day(at.wall) > self.day { 0 } else { self.spent() };
         self.allowance.calls_per_day.saturating_sub(spent)

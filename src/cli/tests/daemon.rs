@@ -164,6 +164,13 @@ impl AdminService for Canned {
         Ok(Response::new(AuditResponse { breaches, ..AuditResponse::default() }))
     }
 
+    async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
+        let ExplainRequest { project, lease_id, reason } = request.get_ref();
+        self.hear(&request, project, vec![lease_id.clone(), reason.clone()]);
+        let lines = vec!["Leasing works: 5 tokens can be leased.".to_owned()];
+        Ok(Response::new(ExplainResponse { lines, plan: None }))
+    }
+
     async fn preflight(&self, request: Request<PreflightRequest>) -> Answer<PreflightResponse> {
         self.hear(&request, &request.get_ref().project, Vec::new());
         let result = PreflightResult::Passed.into();

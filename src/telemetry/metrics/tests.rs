@@ -40,7 +40,7 @@ async fn everything() -> (Stand, String) {
     stand.metrics.expect_webhooks(stand.pools.projects(), &[("created", "recorded")]);
     // The first count of ARGOS tells how many ids are there.
     stand.until("default", |status| status.count.is_some()).await;
-    let text = stand.metrics.render(&stand.pools).await;
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     (stand, text)
 }
 
@@ -80,6 +80,7 @@ async fn every_metric_keeps_the_naming_rules() {
         "result",
         "operation",
         "condition",
+        "problem",
         "activity",
         "promise",
         "trigger",
@@ -112,8 +113,13 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "reserve_tokens",
         "held_tokens",
         "foreign_tokens",
+        "demand_tokens_per_second",
+        "usual_demand_tokens_per_second",
         "time_to_empty_seconds",
         "outage_cover_seconds",
+        "refill_resting",
+        "problem",
+        "lease_seconds_bucket",
         "leases_created_total",
         "leases_closed_total",
         "decisions_total",
@@ -124,11 +130,14 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "waiting_callers",
         "commit_seconds_bucket",
         "commit_group_size_bucket",
+        "commits_failed_total",
+        "commit_stalled_seconds",
         "refill_batches_total",
         "argos_requests_total",
         "argos_request_seconds_bucket",
         "argos_up",
         "argos_condition",
+        "argos_budget_calls",
         "argos_budget_remaining",
         "oldest_doubtful_seconds",
         "doubtful_orders",
@@ -141,6 +150,7 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "ledger_bytes",
         "build_info",
         "scheduler_runs_total",
+        "watch_streams",
         "panics_total",
     ] {
         assert!(names.contains(format!("argospool_{name}").as_str()), "{name}\n{text}");
@@ -170,7 +180,7 @@ async fn a_stock_that_nobody_asks_for_lasts_for_ever() {
 #[tokio::test]
 async fn a_pool_that_is_not_open_has_no_stock_and_says_why() {
     let stand = Stand::closed(&["default"]);
-    let text = stand.metrics.render(&stand.pools).await;
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     for line in [
         "argospool_leasable_tokens{project=\"default\"} 0",
         "argospool_handout_stopped{project=\"default\",reason=\"starting\"} 1",
@@ -186,7 +196,7 @@ async fn a_paused_pool_has_tokens_and_none_to_lease() {
     let stand = Stand::ready().await;
     let leasing = vec![Activity::Leasing];
     stand.handle("default").pause(leasing, String::new(), "test".to_owned()).await.unwrap();
-    let text = stand.metrics.render(&stand.pools).await;
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     for line in [
         "argospool_tokens{project=\"default\",stage=\"ready\"} 20",
         "argospool_leasable_tokens{project=\"default\"} 0",
@@ -204,7 +214,7 @@ async fn calls_to_argos_are_counted_as_their_client_tells() {
     let project = stand.pools.projects().next().unwrap();
     let metrics = stand.metrics.project(project);
     metrics.called("register", "settled", std::time::Duration::from_millis(120));
-    let text = stand.metrics.render(&stand.pools).await;
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     for line in [
         "argospool_argos_requests_total{operation=\"register\",project=\"default\",result=\"settled\"} 1",
         "argospool_argos_requests_total{operation=\"delete\",project=\"default\",result=\"unanswered\"} 0",
@@ -217,7 +227,7 @@ async fn calls_to_argos_are_counted_as_their_client_tells() {
 #[tokio::test]
 async fn a_commit_that_never_came_to_be_is_not_counted() {
     let stand = Stand::ready().await;
-    let before = stand.metrics.render(&stand.pools).await;
+    let before = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     let created = "argospool_leases_created_total{project=\"default\"} 0";
     assert!(before.lines().any(|line| line == created), "{before}");
     stand.disk("default").refuse_commit();
@@ -225,7 +235,7 @@ async fn a_commit_that_never_came_to_be_is_not_counted() {
         stand.serve(Access::default()).await,
     );
     pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap_err();
-    let after = stand.metrics.render(&stand.pools).await;
+    let after = stand.metrics.render(&stand.pools, stand.clock.now()).await;
     assert!(after.lines().any(|line| line == created), "{after}");
 }
 
@@ -253,7 +263,7 @@ async fn a_decision_counts_once_however_often_its_line_changes() {
     let approved = Event::LateFact { line: line.clone(), decided: Some(Decision::Approved) };
     let opened_earlier = Event::LateFact { line, decided: None };
     metrics.project(&name).committed(&[approved, opened_earlier]);
-    let text = metrics.render(&Pools::new([name])).await;
+    let text = metrics.render(&Pools::new([name]), Timestamp::ZERO).await;
     let counted = "argospool_decisions_total{decision=\"approved\",project=\"default\"} 1\n";
     assert!(text.contains(counted), "{text}");
     assert!(text.contains("argospool_late_facts_total{project=\"default\"} 2\n"), "{text}");
@@ -279,7 +289,105 @@ async fn the_skew_of_the_clock_is_wall_time_less_pool_time() {
     for (clock, skew) in [(Skewed(5_000, 95_500), "90.5"), (Skewed(95_500, 5_000), "-90.5")] {
         let metrics = Metrics::new("1", "1");
         metrics.watch_clock(std::sync::Arc::new(clock));
-        let text = metrics.render(&Pools::new([])).await;
+        let text = metrics.render(&Pools::new([]), Timestamp::ZERO).await;
         assert!(text.contains(&format!("argospool_clock_skew_seconds {skew}\n")), "{text}");
+    }
+}
+
+/// Everything that can be scraped, as `deploy/metrics.md` lists it.
+fn table(text: &str) -> String {
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for sample in samples(text) {
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.name.strip_suffix(end));
+        for name in [Some(sample.name), family].into_iter().flatten() {
+            labels
+                .entry(name)
+                .or_default()
+                .extend(sample.labels.iter().filter(|label| **label != "le"));
+        }
+    }
+    let mut helps = BTreeMap::new();
+    let mut table = String::from(
+        "# Metrics\n\nEverything at `/metrics` of the HTTP port, as the daemon itself tells it. Units stand in the names. \
+         Gauges of a project are read from its\nengine at every scrape, and are absent while it cannot be looked at; \
+         counters of what became of tokens and leases are a fold over committed\nevents, so that they cannot disagree \
+         with the ledger.\n\n| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n",
+    );
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), Some(help)) => {
+                helps.insert(name, help);
+            }
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                let labels = labels.get(name).into_iter().flatten();
+                let labels =
+                    labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+                table.push_str(&format!("| `{name}` | {kind} | {labels} | {} |\n", helps[name]));
+            }
+            _ => (),
+        }
+    }
+    table
+}
+
+#[tokio::test]
+async fn the_documented_metrics_are_those_that_are_scraped() {
+    let (stand, _) = everything().await;
+    stand.metrics.watch_clock(stand.clock.clone());
+    let project = stand.pools.projects().next();
+    stand.metrics.webhook(project, "created", "recorded", Timestamp::ZERO);
+    stand.metrics.scheduler_ran("floor", Timestamp::ZERO);
+    let fresh = table(&stand.metrics.render(&stand.pools, stand.clock.now()).await);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/metrics.md");
+    if std::env::var_os("ARGOSPOOL_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, &fresh).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(kept, fresh, "run this test with ARGOSPOOL_WRITE_GOLDEN=1 to write it anew");
+}
+
+#[tokio::test]
+async fn a_ledger_that_does_not_answer_is_seen_although_its_engine_cannot_be_asked() {
+    let stand = Stand::ready().await;
+    stand.disk("default").hang_commit();
+    let handle = stand.handle("default").clone();
+    tokio::spawn(async move {
+        handle.pause(vec![Activity::Refill], String::new(), "test".to_owned()).await
+    });
+    crate::api::stand::eventually(async || {
+        !stand.handle("default").vitals().stalled_for(stand.clock.now()).is_zero()
+    })
+    .await;
+    stand.clock.jump(std::time::Duration::from_secs(61));
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let stalled = "argospool_commit_stalled_seconds{project=\"default\"} 6";
+    assert!(text.lines().any(|line| line.starts_with(stalled)), "{text}");
+    let problem = "argospool_problem{problem=\"ledger_unavailable\",project=\"default\"} 1";
+    assert!(text.lines().any(|line| line == problem), "{text}");
+    stand.disk("default").release();
+}
+
+#[tokio::test]
+async fn a_paused_refill_says_why_nothing_is_ordered_and_that_it_is_a_problem() {
+    let stand = Stand::ready().await;
+    let refill = vec![Activity::Refill];
+    let before = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let full = "argospool_refill_resting{project=\"default\",reason=\"enough\"} 1";
+    assert!(before.lines().any(|found| found == full), "{before}");
+    stand.handle("default").pause(refill, String::new(), "test".to_owned()).await.unwrap();
+    let mut pool = crate::api::proto::token_pool_service_client::TokenPoolServiceClient::new(
+        stand.serve(Access::default()).await,
+    );
+    pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap();
+    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    for line in [
+        "argospool_refill_resting{project=\"default\",reason=\"paused\"} 1",
+        "argospool_refill_resting{project=\"default\",reason=\"enough\"} 0",
+        "argospool_problem{problem=\"paused\",project=\"default\"} 1",
+        "argospool_problem{problem=\"argos_down\",project=\"default\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
 }

@@ -1,13 +1,14 @@
 //! The command line as a shell sees it: what is written where, and the exit code.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Output, Stdio},
 };
 
 use argospool::sim::{Simulator, SimulatorOptions};
 
-use super::daemon::{Home, binary};
+use super::daemon::{Home, binary, text, until};
 
 /// Runs a command to its end.
 pub async fn run(arguments: &[&str]) -> Output {
@@ -79,12 +80,83 @@ async fn what_a_person_does_at_the_shell() {
 
     let status = shell(&["status"]).await;
     assert_eq!(status.status.code(), Some(0), "{}", stderr(&status));
-    for command in [&["list"][..], &["tokens"], &["audit"], &["status", "--output", "json"]] {
+    for command in
+        [&["list"][..], &["tokens"], &["audit"], &["explain"], &["status", "--output", "json"]]
+    {
         let output = shell(command).await;
         assert_eq!(output.status.code(), Some(0), "{command:?}: {}", stderr(&output));
         let told = stdout(&output) + &stderr(&output);
         assert!(!told.contains("token=") && !told.contains("person@"), "P1: {command:?}");
     }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_runs_a_command_learns_by_its_exit_code_whether_the_daemon_serves() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let token = "of-nobody-who-asks-for-health";
+    let home = Home::beside(&simulator);
+    let file = home.secret("ops-token", token);
+    let home = home
+        .with("callers.ops.token_file", text(file.display()))
+        .with("callers.ops.role", text("admin"));
+    let daemon = home.serve().await;
+    let address = daemon.address().to_owned();
+    let health = async |more: &[&str]| {
+        let mut all = vec!["--address", &address, "health"];
+        all.extend(more);
+        run(&all).await
+    };
+    // Nobody says who asks, and nobody wants to know.
+    let served = health(&[]).await;
+    assert_eq!(
+        (served.status.code(), stdout(&served).as_str()),
+        (Some(0), "serving\n"),
+        "{}",
+        stderr(&served)
+    );
+    until("it can lease", async || {
+        (health(&["--lease"]).await.status.code() == Some(0)).then_some(())
+    })
+    .await;
+    let file = file.to_str().unwrap();
+    let paused = run(&["--address", &address, "--token-file", file, "pause", "leasing"]).await;
+    assert_eq!(paused.status.code(), Some(0), "{}", stderr(&paused));
+    until("it cannot lease", async || {
+        let output = health(&["--lease"]).await;
+        (output.status.code() == Some(1)).then_some(())
+    })
+    .await;
+    assert_eq!(health(&[]).await.status.code(), Some(0));
+    daemon.stop().await;
+    assert_eq!(health(&[]).await.status.code(), Some(4));
+}
+
+#[tokio::test]
+async fn a_status_that_is_watched_is_told_again_and_again_until_its_reader_leaves() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let home = Home::beside(&simulator);
+    let daemon = home.serve().await;
+    let address = daemon.address().to_owned();
+    let watch = move || {
+        let mut watching = Command::new(binary())
+            .args(["--address", &address, "--output", "json", "status", "--watch", "100ms"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let reader = BufReader::new(watching.stdout.take().unwrap());
+        let lines: Vec<_> = reader.lines().take(3).map(Result::unwrap).collect();
+        // The reader has left.
+        (lines, watching.wait().unwrap())
+    };
+    let (lines, ended) = tokio::task::spawn_blocking(watch).await.unwrap();
+    for line in &lines {
+        let status: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(status["projects"][0]["project"], "default", "{line}");
+    }
+    assert_eq!((lines.len(), ended.code()), (3, Some(0)));
     daemon.stop().await;
 }
 
