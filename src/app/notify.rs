@@ -1,6 +1,13 @@
 //! What the daemon tells the service manager that started it, such as systemd; nothing where there is none.
 
-use std::sync::Arc;
+use std::{
+    io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    sync::Arc,
+};
 
 use crate::{engine::Pools, port::Clock};
 use sd_notify::NotifyState;
@@ -31,7 +38,21 @@ pub(super) async fn give_signs_of_life(pools: Arc<Pools>, clock: Arc<dyn Clock>)
 }
 
 fn tell(state: &NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "cannot tell the service manager");
+    // A manager that cannot be told notices by itself.
+    if let Err(error) = send(&state.to_string()) {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "cannot tell the service manager"
+        );
     }
+}
+
+/// The crate knows the words and no sockets without a path, which managers of containers use.
+fn send(words: &str) -> io::Result<()> {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match name.as_encoded_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(&name)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(words.as_bytes(), &address).map(|_| ())
 }
