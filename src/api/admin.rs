@@ -278,6 +278,8 @@ async fn explain(
     }
     if sequence.is_none() {
         lines.extend(status.explain());
+        let problems = status.problems().into_iter();
+        lines.extend(problems.map(|problem| format!("{}: {}", problem.reason, problem.summary)));
     }
     let plan = Some(convert::plan(&status.plan, status.next_review));
     Ok(proto::ExplainResponse { lines, plan })

@@ -14,8 +14,8 @@ use crate::domain::{
 };
 
 impl Status {
-    /// Whether it can lease, for how long, why it aims at that stock, why it orders or rests, what happens next,
-    /// and what is not as it should be.
+    /// Whether it can lease, for how long, why it aims at that stock, why it orders or rests, and what happens
+    /// next. What is not as it should be stands in [`Status::problems`].
     pub fn explain(&self) -> Vec<String> {
         let mut lines = vec![self.leasing(), self.stock(), self.room(), self.plan_in_words()];
         lines.extend(self.calls());
@@ -26,11 +26,6 @@ impl Status {
             ),
             None => "Next: the pool is looked at again when somebody asks.".to_owned(),
         });
-        lines.extend(
-            self.problems()
-                .into_iter()
-                .map(|problem| format!("{}: {}", problem.reason, problem.summary)),
-        );
         lines
     }
 
@@ -45,17 +40,17 @@ impl Status {
     fn stock(&self) -> String {
         let lasts = match self.time_to_empty {
             Some(time) => format!(
-                "At {:.1} tokens a second, as in the last half minute, the stock lasts {}",
-                self.demand,
+                "At {} tokens a second, as in the last half minute, the stock lasts {}",
+                rate(self.demand),
                 span(time)
             ),
             None => "Nobody asked in the last half minute, so the stock lasts for ever".to_owned(),
         };
         let cover = match self.outage_cover {
             Some(cover) => format!(
-                "if ARGOS were lost now it would last {} at {:.1} a second, the higher of present and usual demand",
+                "if ARGOS were lost now it would last {} at {} a second, the higher of present and usual demand",
                 span(cover),
-                self.demand.max(self.usual_demand)
+                rate(self.demand.max(self.usual_demand))
             ),
             None => "if ARGOS were lost now, nobody would notice yet".to_owned(),
         };
@@ -280,6 +275,10 @@ fn closed(line: &ClosedLease, now: Timestamp) -> Vec<String> {
             .to_owned(),
     });
     lines
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 0.1 { "less than 0.1".to_owned() } else { format!("{per_second:.1}") }
 }
 
 /// A span in the largest unit that leaves at least two of it.
