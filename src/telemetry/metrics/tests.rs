@@ -294,7 +294,7 @@ async fn the_skew_of_the_clock_is_wall_time_less_pool_time() {
     }
 }
 
-/// Everything that can be scraped, as `deploy/metrics.md` lists it.
+/// Everything that can be scraped, as `deploy/docs/metrics.md` lists it.
 fn table(text: &str) -> String {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for sample in samples(text) {
@@ -340,7 +340,7 @@ async fn the_documented_metrics_are_those_that_are_scraped() {
     stand.metrics.webhook(project, "created", "recorded", Timestamp::ZERO);
     stand.metrics.scheduler_ran("floor", Timestamp::ZERO);
     let fresh = table(&stand.metrics.render(&stand.pools, stand.clock.now()).await);
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/metrics.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/docs/metrics.md");
     if std::env::var_os("ARGOSPOOL_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &fresh).unwrap();
     }
