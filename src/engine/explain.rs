@@ -123,7 +123,7 @@ fn why(rest: Rest) -> &'static str {
             "less than a full batch is missing and the stock is above the low water mark; a call costs the same \
              however many tokens it carries"
         }
-        Rest::CallsInFlight => "as many orders as refill.calls_in_flight allows wait for an answer",
+        Rest::CallsInFlight => "as many orders as argos.calls_in_flight allows wait for an answer",
         Rest::AtCap => {
             "ARGOS has no room: what it holds of ours and of others reaches its cap less the reserve"
         }
@@ -155,7 +155,7 @@ pub fn meaning(reason: Reason) -> &'static str {
             "more callers at once than the engine takes in. It ends by itself within a second."
         }
         Reason::WaitingFull => {
-            "the pool is empty and as many callers wait as lease.waiting_max allows. It ends with the empty pool."
+            "the pool is empty and as many callers wait as lease.waiting_max_callers allows. It ends with the empty pool."
         }
         Reason::CallerQuota => {
             "the caller asked for more leases in a minute than its leases_per_minute; others are not touched."

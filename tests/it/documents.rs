@@ -166,3 +166,23 @@ fn link(name: &str) -> String {
         false => format!("[{name}](#{})", name.to_ascii_lowercase()),
     }
 }
+
+/// What an explanation tells somebody to look at must be there.
+#[test]
+fn every_key_that_an_explanation_names_exists() {
+    use argospool::{domain::fault::Reason, engine::meaning};
+
+    let reference = config::reference();
+    let is_key = |word: &str| {
+        let sections = ["refill.", "lease.", "argos.", "ledger.", "tokens."];
+        word.contains('_') && sections.iter().any(|section| word.starts_with(section))
+    };
+    let texts = Reason::ALL.iter().map(|reason| meaning(*reason));
+    let words = texts.flat_map(|text| text.split([' ', ',', ';', ':', '`']));
+    let keys: Vec<_> =
+        words.map(|word| word.trim_end_matches('.')).filter(|word| is_key(word)).collect();
+    assert!(!keys.is_empty());
+    for key in keys {
+        assert!(reference.contains(&format!(".{key}`")), "{key}");
+    }
+}
