@@ -3,8 +3,9 @@
 //! It decides nothing about tokens. Every request goes through [`crate::engine::Handle`], and every
 //! refusal of ours leaves through `status`, the one place that knows gRPC codes. Token ids and URLs
 //! are put into an answer by `convert` alone, and only for those who may see them (P2); no name,
-//! value or text that a caller sent is repeated in an error or a log line (P1), but for the reason of
-//! a revocation, which is meant for the log and may hold no secret.
+//! value or text that a caller sent is repeated in an error or a log line (P1), but for its ids of request
+//! and trace where they are well formed (`trail`), and the reason of a revocation, which is meant for the
+//! log and may hold no secret.
 
 mod admin;
 mod auth;
@@ -14,6 +15,7 @@ mod convert;
 mod desk;
 mod front;
 mod health;
+mod level;
 mod listing;
 mod observe;
 mod preflight;
@@ -24,6 +26,7 @@ mod revocation;
 mod server;
 mod status;
 mod token_pool;
+mod trail;
 mod validate;
 mod watch;
 

@@ -42,7 +42,7 @@ use crate::{
     engine::Pools,
     port::{Checkup, Clock, LedgerError, Purpose, Supplier},
     task::{Roster, Task},
-    telemetry::{self, Metrics},
+    telemetry::{self, Flush, Metrics, TraceOptions, Traces, UnusableTraces},
 };
 
 /// What this binary is, for `status`, metrics and the first line of the log.
@@ -100,14 +100,38 @@ pub enum Failure {
     CutOff(usize),
 }
 
-/// Opens the log, once per process.
-pub fn start_log(log: &config::Log) -> Result<(), telemetry::InvalidFilter> {
-    let format = match log.format {
+/// Why there is neither a log nor a trace.
+#[derive(Debug, thiserror::Error)]
+pub enum Mute {
+    #[error(transparent)]
+    Log(#[from] telemetry::InvalidFilter),
+    #[error(transparent)]
+    Traces(#[from] UnusableTraces),
+}
+
+/// Opens the log, and starts the export of traces where there is one; once per process. What comes back is
+/// for the end of it.
+pub fn start_log(settings: &Settings) -> Result<Option<Flush>, Mute> {
+    let config::Log { level, format } = &settings.log;
+    let format = match format {
         LogFormat::Auto => telemetry::Format::Auto,
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::start_log(&log.level, format)
+    let config::Telemetry { otlp_endpoint, otlp_headers, otlp_timeout, sampling_ratio } =
+        settings.telemetry.clone();
+    let export = |endpoint| {
+        Traces::start(TraceOptions {
+            endpoint,
+            headers: otlp_headers,
+            timeout: otlp_timeout,
+            sampling_ratio,
+            version: VERSION,
+        })
+    };
+    let (traces, flush) = otlp_endpoint.map(export).transpose()?.unzip();
+    telemetry::start_log(level, format, traces)?;
+    Ok(flush)
 }
 
 /// A daemon that serves.

@@ -24,6 +24,7 @@ mod lease;
 mod leases;
 mod ledger;
 mod list;
+mod log_level;
 mod narrowing;
 mod pages;
 mod pause;
@@ -132,6 +133,8 @@ enum Command {
     /// Print the URL that a lease would get, with a made-up token; open envelopes; test a sample
     #[command(after_help = url::AFTER_HELP)]
     Url(url::UrlArgs),
+    /// Show what the daemon logs, or have it log more for a while
+    LogLevel(log_level::LogLevelArgs),
     /// Check the project and its ARGOS before real users come
     Preflight(preflight::PreflightArgs),
     /// Measure how many leases a second the daemon gives; each uses up a token
@@ -216,6 +219,9 @@ impl Command {
             Self::Audit(args) => audit::run(args, remote, environment, screen).await,
             Self::Ledger(command) => ledger::run(command, remote, environment, screen).await,
             Self::Url(args) => url::run(args, &remote.project, environment, screen),
+            Self::LogLevel(args) => {
+                log_level::run(args, remote.connect(environment).await?, screen).await
+            }
             Self::Preflight(args) => preflight::run(args, remote, environment, screen).await,
             Self::Bench(args) => bench::run(args, remote, environment, screen).await,
             Self::Config(command) => config::run(command, environment, screen),

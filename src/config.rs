@@ -38,7 +38,7 @@ pub use self::{
     settings::{
         Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, Life, Liveform,
         Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, RequestShape, Role, Settings,
-        Tokens, Transfer, Webhook,
+        Telemetry, Tokens, Transfer, Webhook,
     },
 };
 use self::{

@@ -18,6 +18,7 @@ mod pools;
 mod problems;
 mod recover;
 mod status;
+mod steps;
 mod told;
 mod turn;
 mod waiting;

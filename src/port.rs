@@ -240,6 +240,17 @@ pub enum Purpose {
     Outcomes,
 }
 
+impl Purpose {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refill => "refill",
+            Self::Purge => "purge",
+            Self::Reconcile => "reconcile",
+            Self::Outcomes => "outcomes",
+        }
+    }
+}
+
 /// One page of ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {

@@ -1,4 +1,4 @@
-//! What the daemon tells about itself: metrics and log lines.
+//! What the daemon tells about itself: metrics, log lines and traces.
 //!
 //! Counters of the pool are a fold over committed events, so a refused write never counts; gauges are
 //! read from the engines when somebody asks, so a pool that cannot be looked at has none that lie;
@@ -11,8 +11,10 @@ mod log;
 mod metrics;
 mod project;
 mod skew;
+mod trace;
 
 pub use chronicle::Chronicle;
-pub use log::{Format, InvalidFilter, start_log};
+pub use log::{Format, InvalidFilter, LevelStand, LogLevel, log_level, start_log};
 pub use metrics::{MethodMetrics, Metrics};
 pub use project::ProjectMetrics;
+pub use trace::{Context, Flush, RequestId, TraceOptions, Traces, UnusableTraces};

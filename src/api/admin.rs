@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert,
     desk::{Desk, Visit},
-    preflight, problems,
+    level, preflight, problems,
     proto::{self, admin_service_server::AdminService},
     reconcile, revocation,
     status::Failure,
@@ -156,6 +156,15 @@ impl AdminService for Admin {
         request: Request<proto::RevokeLeasesRequest>,
     ) -> Result<Response<proto::RevokeLeasesResponse>, Status> {
         self.serve(request, |request| &request.project, revocation::revoke_many).await
+    }
+
+    async fn set_log_level(
+        &self,
+        request: Request<proto::SetLogLevelRequest>,
+    ) -> Result<Response<proto::SetLogLevelResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let result = level::set(&self.0, (&metadata, &extensions), request);
+        result.map(Response::new).map_err(Failure::into_status)
     }
 }
 

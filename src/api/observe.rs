@@ -1,4 +1,4 @@
-//! Sees every call from outside: counts its answer, and turns a panic into an answer.
+//! Sees every call from outside: counts its answer, follows its trail, and turns a panic into an answer.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
-use super::{proto, status};
+use super::{proto, status, trail::Trail};
 use crate::telemetry::{MethodMetrics, Metrics};
 
 /// Stands in the labels of a call to a method that nobody wrote.
@@ -54,6 +54,12 @@ impl Counters {
     fn method(&self, path: &str) -> Arc<MethodMetrics> {
         self.methods.get(path).unwrap_or(&self.other).clone()
     }
+
+    /// A word of ours, whatever somebody asked for.
+    fn name(&self, path: &str) -> String {
+        let known = self.methods.get_key_value(path);
+        known.map_or(OTHER, |(path, _)| path.trim_start_matches('/')).to_owned()
+    }
 }
 
 impl<S> Layer<S> for Observe {
@@ -84,9 +90,11 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (counters, path) = (&self.observe.0, request.uri().path());
         let sight = Sight {
-            counters: self.observe.0.clone(),
-            method: self.observe.0.method(request.uri().path()),
+            counters: counters.clone(),
+            method: counters.method(path),
+            trail: Trail::begin(|| counters.name(path), request.headers()),
             began: Instant::now(),
             code: status::label_of_abandoned(),
         };
@@ -111,18 +119,23 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = self
-            .answer
+        let Self { answer, sight } = &mut *self;
+        let trail = sight.as_ref().and_then(|sight| sight.trail.as_deref());
+        let within = trail.map(Trail::within);
+        let polled = answer
             .as_mut()
             .and_then(|answer| catch_unwind(AssertUnwindSafe(|| Pin::new(answer).poll(cx))).ok());
         let response = match polled {
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(Ok(response))) => Some(response),
-            None => None,
+            None => {
+                tracing::error!("request panicked");
+                None
+            }
         };
-        let sight = self.sight.take().expect("a future is not polled after its end");
+        drop(within);
+        let sight = sight.take().expect("a future is not polled after its end");
         let response = response.unwrap_or_else(|| {
-            tracing::error!("request panicked");
             sight.counters.metrics.panicked();
             status::panicked().into_http()
         });
@@ -134,6 +147,8 @@ where
 struct Sight {
     counters: Arc<Counters>,
     method: Arc<MethodMetrics>,
+    /// While somebody listens.
+    trail: Option<Box<Trail>>,
     began: Instant,
     code: &'static str,
 }
@@ -156,6 +171,9 @@ impl Sight {
         let code = headers.get("grpc-status");
         if let Some(code) = code {
             self.code = status::label_of(code.as_bytes());
+            if let Some(trail) = &mut self.trail {
+                trail.read(headers);
+            }
         }
         code.is_some()
     }
@@ -195,7 +213,11 @@ impl HttpBody for Followed {
 
 impl Drop for Sight {
     fn drop(&mut self) {
-        self.method.handled(self.code, self.began.elapsed());
+        let took = self.began.elapsed();
+        self.method.handled(self.code, took);
+        if let Some(trail) = &self.trail {
+            trail.end(self.code, took);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status, metadata::MetadataValue};
+use tonic::{Code, Status, codegen::http::HeaderMap, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 const DOMAIN: &str = "argospool";
 /// Of gRPC's own retries; negative: do not.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// Stands where an answer has no reason.
+pub(super) const NO_REASON: &str = "none";
 
 /// Why a request failed, with everything its answer may tell.
 #[derive(Clone, Debug)]
@@ -117,7 +119,7 @@ pub(super) fn panicked() -> Status {
 /// The metric labels of an answer: its code, and its reason.
 pub(super) fn labels(reason: Option<Reason>) -> (&'static str, &'static str) {
     match reason {
-        None => (label(Code::Ok), "none"),
+        None => (label(Code::Ok), NO_REASON),
         Some(reason) => (label(code(reason)), reason.label()),
     }
 }
@@ -135,6 +137,15 @@ pub(super) fn all_codes() -> Vec<&'static str> {
 /// The metric label of a code as the header `grpc-status` carries it.
 pub(super) fn label_of(header: &[u8]) -> &'static str {
     label(Code::from_bytes(header))
+}
+
+/// The reason in the headers that end an answer, as the metric label has it.
+pub(super) fn reason_of(headers: &HeaderMap) -> &'static str {
+    let status = Status::from_header_map(headers);
+    let info = status.and_then(|status| status.get_details_error_info());
+    let reason = info
+        .and_then(|info| Reason::ALL.iter().copied().find(|reason| reason.as_str() == info.reason));
+    reason.map_or(NO_REASON, Reason::label)
 }
 
 /// Of an answer that never said how it ended: the caller went away.
@@ -260,6 +271,16 @@ mod tests {
         let status = Failure::invalid(fields).into_status();
         assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 9);
         assert_eq!(status.message(), "invalid request: f0, f1, f2, f3, f4 and more");
+    }
+
+    #[test]
+    fn the_reason_is_read_back_from_the_headers_of_an_answer() {
+        let failure = Failure::from(Rejection::new(Reason::PoolEmpty, "no token is ready"));
+        let answer = failure.into_status().into_http::<()>();
+        assert_eq!(reason_of(answer.headers()), "pool_empty");
+        assert_eq!(reason_of(&HeaderMap::new()), "none");
+        let other = Status::unimplemented("never heard of it").into_http::<()>();
+        assert_eq!(reason_of(other.headers()), "none");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::{Instrument as _, field};
+
 use self::lessons::{impression, label, smaller};
 use super::{
     judge::{self, Answer, Exchange},
@@ -296,8 +298,14 @@ impl Argos {
         let key = self.lock().key.clone();
         call.body = call.body.map(|body| self.seal(body));
         let sealed = self.transfer.seal_requests && call.body.is_some();
+        let span = tracing::debug_span!(
+            "argos_call",
+            project = self.project.as_str(),
+            operation = operation.as_str(),
+            result = field::Empty,
+        );
         let began = Instant::now();
-        let mut answered = self.transport.send(call, &key).await;
+        let mut answered = self.transport.send(call, &key).instrument(span.clone()).await;
         let took = began.elapsed();
 
         let wall = self.clock.wall();
@@ -327,7 +335,11 @@ impl Argos {
         if matches!(impression, Impression::KeyRefused | Impression::TransferRefused) {
             self.read_key_again(&key);
         }
-        self.observer.called(operation, label(&outcome), took);
+        let result = label(&outcome);
+        self.observer.called(operation, result, took);
+        span.record("result", result);
+        let _within = span.enter();
+        tracing::debug!(seconds = took.as_secs_f64(), result, "ARGOS was called");
         outcome
     }
 

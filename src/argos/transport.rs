@@ -11,6 +11,9 @@
 //! *Not sent* is said only where no connection came about. Whatever breaks off after that, in
 //! whatever phase, is *unanswered*.
 //!
+//! No `traceparent` is sent on: ARGOS belongs to somebody else, whom it would tell which requests belong together
+//! and what they are called here (P1). A trace ends with the span of the call.
+//!
 //! The errors of the HTTP library carry the address of the call, which carries a token id; they are
 //! looked at and dropped (P1).
 

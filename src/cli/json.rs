@@ -158,7 +158,7 @@ pub(super) fn time(time: Option<&prost_types::Timestamp>) -> Value {
     words::time_of(time).map_or(Value::Null, |time| Value::String(time.to_string()))
 }
 
-fn duration(duration: Option<&prost_types::Duration>) -> Value {
+pub(super) fn duration(duration: Option<&prost_types::Duration>) -> Value {
     let seconds = words::duration_of(duration)
         .map(|duration| format!("{}.{:03}s", duration.as_secs(), duration.subsec_millis()));
     seconds.map_or(Value::Null, Value::String)

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::{self, Keys, World},
-    config::Sources,
+    config::{Loaded, Sources},
     engine::Pools,
 };
 
@@ -71,7 +71,16 @@ pub(super) async fn run(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let loaded = config::load(&args.sources(environment)?, screen)?;
-    app::start_log(&loaded.settings.log).map_err(|error| Failure::failed(error.to_string()))?;
+    let traces =
+        app::start_log(&loaded.settings).map_err(|error| Failure::failed(error.to_string()))?;
+    let ended = serve(loaded).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    ended
+}
+
+async fn serve(loaded: Loaded) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }

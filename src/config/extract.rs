@@ -12,7 +12,7 @@ use super::{
     settings::{
         Argos, Caller, CallerProof, CorrelationField, Grpc, Http, Jobs, Lease, Ledger, LedgerKind,
         Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill, RefillMode,
-        RequestShape, Role, Settings, Tokens, Transfer, Webhook,
+        RequestShape, Role, Settings, Telemetry, Tokens, Transfer, Webhook,
     },
 };
 use crate::domain::{
@@ -34,6 +34,7 @@ pub(super) fn extract(effective: &Effective, errors: &mut Vec<ConfigError>) -> S
         http: Http { listen: top.get("http.listen") },
         webhook: webhook(&top.below("webhook")),
         log: Log { level: top.get("log.level"), format: top.get("log.format") },
+        telemetry: telemetry(&top.below("telemetry"), errors),
         ledger: ledger(&top.below("ledger")),
         jobs: Jobs {
             floor: top.get("jobs.floor"),
@@ -64,6 +65,17 @@ fn webhook(of: &Scope<'_>) -> Webhook {
         trusted_proxies: of.get("trusted_proxies"),
         body_max_bytes: of.get("body_max"),
         answer_timeout: of.get("answer_timeout"),
+    }
+}
+
+fn telemetry(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Telemetry {
+    let endpoint: String = of.get("otlp_endpoint");
+    let headers = of.secret("otlp_headers", Place::Headers, errors);
+    Telemetry {
+        otlp_endpoint: (!endpoint.is_empty()).then_some(endpoint),
+        otlp_headers: headers.map(|source| source.secret),
+        otlp_timeout: of.get("otlp_timeout"),
+        sampling_ratio: of.get("sampling_ratio"),
     }
 }
 

@@ -8,8 +8,8 @@ use super::{
     keys::is_name,
     network::Network,
     notation::{
-        check_schedule, check_url, is_country, is_log_filter, is_token_prefix, print_count,
-        print_duration, print_size, read_count, read_duration, read_size,
+        check_endpoint, check_schedule, check_url, is_country, is_log_filter, is_token_prefix,
+        print_count, print_duration, print_size, read_count, read_duration, read_size,
     },
 };
 use crate::domain::{limits::TOKEN_PREFIX_MAX, secret::Secret};
@@ -51,6 +51,8 @@ pub(super) enum Kind {
     UserId,
     Schedule,
     Url,
+    /// The address of something that is told no secret, or empty for none.
+    Endpoint,
     TokenPrefix,
     LogFilter,
 }
@@ -142,6 +144,7 @@ impl Kind {
             Self::UserId => "the number of a user".to_owned(),
             Self::Schedule => "a cron expression of six fields, seconds first, in UTC".to_owned(),
             Self::Url => "a URL".to_owned(),
+            Self::Endpoint => "a URL such as http://127.0.0.1:4318, or \"\"".to_owned(),
             Self::TokenPrefix => format!(
                 "1 to {} letters, digits, dots, underscores or dashes, a letter or digit first",
                 TOKEN_PREFIX_MAX
@@ -225,6 +228,15 @@ impl Kind {
                 }
                 None => None,
             },
+            Self::Endpoint => match raw.text() {
+                Some(text) => {
+                    if !text.is_empty() {
+                        check_endpoint(text).map_err(|reason| Some(reason.to_owned()))?;
+                    }
+                    Some(Value::text(text))
+                }
+                None => None,
+            },
             Self::TokenPrefix => raw.text().filter(|text| is_token_prefix(text)).map(Value::text),
             Self::LogFilter => raw.text().filter(|text| is_log_filter(text)).map(Value::text),
         };
@@ -243,7 +255,7 @@ impl Kind {
             Raw::Other(name) => return (*name).to_owned(),
         };
         match self {
-            Self::Secret | Self::SecretFile | Self::SecretFiles | Self::Url => {
+            Self::Secret | Self::SecretFile | Self::SecretFiles | Self::Url | Self::Endpoint => {
                 "a text that is not shown".to_owned()
             }
             Self::Text

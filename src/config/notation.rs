@@ -71,6 +71,21 @@ pub(super) fn print_count(count: u64) -> String {
 /// slash, a query or a fragment at the end would turn every call into another one. The reason of a
 /// refusal never repeats the text, which may hold a password.
 pub(super) fn check_url(text: &str) -> Result<(), &'static str> {
+    if is_open(text)? {
+        return Err(
+            "http:// sends the API key and personal data in the open; only loopback may use it",
+        );
+    }
+    Ok(())
+}
+
+/// The same where nothing is said that others may not read.
+pub(super) fn check_endpoint(text: &str) -> Result<(), &'static str> {
+    is_open(text).map(drop)
+}
+
+/// Whether what is sent to a URL can be read on its way: neither TLS nor loopback hides it.
+pub(super) fn is_open(text: &str) -> Result<bool, &'static str> {
     let (plain, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),
@@ -92,12 +107,7 @@ pub(super) fn check_url(text: &str) -> Result<(), &'static str> {
         return Err("its path holds something that no path of an API holds");
     }
     let host = check_host(authority)?;
-    if plain && !is_loopback(host) {
-        return Err(
-            "http:// sends the API key and personal data in the open; only loopback may use it",
-        );
-    }
-    Ok(())
+    Ok(plain && !is_loopback(host))
 }
 
 /// The text before the sealed sequence number of a token id (contract 1.1: letters, digits, `.`, `_`

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::{
     error::{ConfigError, Origin, Problem, Warning},
     merge::Effective,
-    notation::{print_count, print_duration},
+    notation::{is_open, print_count, print_duration},
     settings::{CallerProof, LedgerKind, Project, Settings},
 };
 use crate::domain::liveform::{Mode, Violation};
@@ -26,6 +26,7 @@ pub(super) fn check(
     rules.listening(settings);
     rules.callers(settings);
     rules.memory(settings);
+    rules.traces(settings);
     if settings.projects.is_empty() {
         let how = "set ARGOS_PROJECT_ID and ARGOS_API_KEY, or write a table [projects.NAME]";
         rules.refuse("projects", Origin::Default, how.to_owned());
@@ -112,6 +113,16 @@ impl Rules<'_> {
             });
             seen.push((name, &caller.proof));
         }
+    }
+
+    fn traces(&mut self, settings: &Settings) {
+        let telemetry = &settings.telemetry;
+        let open = telemetry.otlp_endpoint.as_deref().is_some_and(|url| is_open(url) == Ok(true));
+        let keys = ["telemetry.otlp_headers_file", "telemetry.otlp_endpoint"];
+        self.demand(!open || telemetry.otlp_headers.is_none(), &keys, || {
+            "http:// sends the headers in the open; use https:// or a collector on loopback"
+                .to_owned()
+        });
     }
 
     /// How long things are remembered.

@@ -44,6 +44,8 @@ pub(super) enum Place {
     PathSegment,
     /// A key that never leaves: any text will do.
     Cipher,
+    /// Several headers with their names.
+    Headers,
 }
 
 impl Place {
@@ -59,6 +61,13 @@ impl Place {
                 (!fits).then_some(SecretFault::NotForPath)
             }
             Self::Cipher => None,
+            Self::Headers => {
+                let visible = |b: &u8| b.is_ascii_graphic() || *b == b' ';
+                let named =
+                    |pair: &[u8]| pair.iter().position(|b| *b == b'=').is_some_and(|at| at > 0);
+                let fits = text.iter().all(visible) && text.split(|b| *b == b',').all(named);
+                (!fits).then_some(SecretFault::NoHeaders)
+            }
         };
         match fault {
             Some(fault) => Err(fault),
@@ -82,6 +91,8 @@ pub(super) enum SecretFault {
     TooLong,
     #[error("it holds something else than visible ASCII on one line, which no HTTP header carries")]
     NotForHeader,
+    #[error("it is no list of headers such as authorization=Bearer%20abc,x-tenant=kyc")]
+    NoHeaders,
     #[error(
         "it must be {WEBHOOK_SECRET_MIN} or more letters, digits, dots, dashes, underscores or tildes, \
          because it is part of a URL and nobody may guess it"
@@ -97,6 +108,7 @@ impl From<SecretFault> for io::Error {
             SecretFault::Empty
             | SecretFault::TooLong
             | SecretFault::NotForHeader
+            | SecretFault::NoHeaders
             | SecretFault::NotForPath => Self::new(io::ErrorKind::InvalidData, fault),
         }
     }

@@ -19,6 +19,7 @@ pub struct Settings {
     pub http: Http,
     pub webhook: Webhook,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub ledger: Ledger,
     pub jobs: Jobs,
     /// By name. Empty: everybody on loopback and on the unix socket is admin.
@@ -66,6 +67,18 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+/// Traces, and where they go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telemetry {
+    /// Without a slash at its end. `None`: nothing is exported.
+    pub otlp_endpoint: Option<String>,
+    /// `name=value` behind commas, percent-encoded.
+    pub otlp_headers: Option<Secret>,
+    pub otlp_timeout: Duration,
+    /// 0 to 1.
+    pub sampling_ratio: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -277,7 +277,8 @@ fn every_key_in_the_table_reaches_the_settings() {
             }
             .to_owned()
         });
-        let file = files.secret_file("secret", PATH_SECRET);
+        let secret = if pattern.contains("_headers") { "name=value" } else { PATH_SECRET };
+        let file = files.secret_file("secret", secret);
         let base = if pattern.starts_with("callers.*.token") { &with_token } else { &plain };
         let candidates: Vec<String> = match key.kind {
             Kind::Choice(choices) => choices.iter().map(|choice| (*choice).to_owned()).collect(),
@@ -295,9 +296,9 @@ fn every_key_in_the_table_reaches_the_settings() {
             Kind::FileMode => vec!["0600".to_owned()],
             Kind::UserId => vec!["7".to_owned()],
             Kind::Schedule => vec!["0 0 0 * * *".to_owned()],
-            Kind::Url => vec!["https://example.com".to_owned()],
+            Kind::Url | Kind::Endpoint => vec!["https://example.com".to_owned()],
             Kind::LogFilter => vec!["warn".to_owned()],
-            Kind::Secret => vec![PATH_SECRET.to_owned()],
+            Kind::Secret => vec![secret.to_owned()],
             Kind::SecretFile | Kind::SecretFiles => vec![file],
             Kind::Text | Kind::Path | Kind::PathOrNone | Kind::SocketPath | Kind::TokenPrefix => {
                 vec!["x".to_owned()]

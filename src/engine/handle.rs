@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     Bell, Engine, Rejection, Status, Vitals,
     mailbox::{Call, Note},
+    steps::Steps,
     watch::Audience,
 };
 use crate::{
@@ -415,7 +416,8 @@ impl Handle {
 
     async fn call(&self, command: Command, until: Option<Instant>) -> Result<Reply, Rejection> {
         let (answer, wait) = oneshot::channel();
-        self.calls.try_send(Call { command, until, answer }).map_err(|error| match error {
+        let call = Call { command, until, answer, steps: Steps::begin() };
+        self.calls.try_send(call).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 Rejection::new(Reason::MailboxFull, "more requests than can be queued are waiting")
                     .retry_after(Duration::from_millis(100))

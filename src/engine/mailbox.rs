@@ -18,7 +18,7 @@ use crate::{
     port::{Listing, Outcome, Registered, SubmissionsPage},
 };
 
-use super::Engine;
+use super::{Engine, steps::Steps};
 
 /// Why a request was not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,7 @@ pub(super) struct Call {
     /// Until when to wait for a token; `None`: not at all.
     pub until: Option<Instant>,
     pub answer: Answer,
+    pub steps: Steps,
 }
 
 /// Everybody else's letter.

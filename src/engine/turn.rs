@@ -6,6 +6,7 @@ use super::{
     Bell, Engine, Rejection,
     dispatch::{Holds, NOT_LEARNED, NOT_SENT},
     mailbox::{Answer, Call, Inspection, Note},
+    steps::Steps,
 };
 use crate::{
     domain::{
@@ -29,6 +30,8 @@ use crate::{
 pub(super) struct Held {
     answer: Answer,
     result: Result<Reply, Rejection>,
+    /// They end with the answer.
+    _steps: Steps,
 }
 
 /// What one turn collects before it commits.
@@ -43,7 +46,13 @@ pub(super) struct Turn {
 
 impl Turn {
     fn hold(&mut self, answer: Answer, result: Result<Reply, Rejection>) {
-        self.held.push(Held { answer, result });
+        self.held.push(Held { answer, result, _steps: Steps::default() });
+    }
+
+    /// The same for a caller, whose way somebody may look at.
+    fn hold_caller(&mut self, answer: Answer, mut steps: Steps, result: Result<Reply, Rejection>) {
+        steps.commits();
+        self.held.push(Held { answer, result, _steps: steps });
     }
 
     /// Answers everybody with the same rejection.
@@ -54,7 +63,7 @@ impl Turn {
     }
 
     fn release(&mut self) {
-        for Held { answer, result } in self.held.drain(..) {
+        for Held { answer, result, _steps } in self.held.drain(..) {
             // A caller who has gone meanwhile learns by asking again under the same request id.
             let _ = answer.send(result);
         }
@@ -300,7 +309,7 @@ impl Engine {
             self.demand.observe(wanted.len() as u64, now);
         }
         if let Some(rejection) = self.closed() {
-            turn.hold(call.answer, Err(rejection));
+            turn.hold_caller(call.answer, call.steps, Err(rejection));
             return;
         }
         let result = match self.decide_asked(&call.command, now, turn).await {
@@ -314,7 +323,7 @@ impl Engine {
             },
             Ok(result) => result.map_err(rejection),
         };
-        turn.hold(call.answer, result);
+        turn.hold_caller(call.answer, call.steps, result);
     }
 
     /// Why no caller is served at all at this moment.
@@ -371,7 +380,7 @@ impl Engine {
                 Ok(result) => result.map_err(rejection),
             };
             self.observer.waited(1, at.saturating_duration_since(waiter.since));
-            turn.hold(waiter.answer, result);
+            turn.hold_caller(waiter.answer, waiter.steps, result);
         }
         self.waiting.put_back(left);
     }

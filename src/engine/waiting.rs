@@ -6,8 +6,12 @@
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
+use tracing::Span;
 
-use super::mailbox::{Answer, Call};
+use super::{
+    mailbox::{Answer, Call},
+    steps::Steps,
+};
 use crate::domain::pool::Command;
 
 pub(super) struct Waiter {
@@ -15,6 +19,7 @@ pub(super) struct Waiter {
     pub since: Instant,
     pub until: Instant,
     pub answer: Answer,
+    pub steps: Steps,
 }
 
 #[derive(Default)]
@@ -32,8 +37,14 @@ impl Waiting {
     }
 
     pub(super) fn join(&mut self, call: Call, since: Instant, until: Instant) {
-        let Call { command, answer, .. } = call;
-        self.line.push_back(Waiter { command, since, until, answer });
+        let Call { command, answer, mut steps, .. } = call;
+        steps.waits();
+        self.line.push_back(Waiter { command, since, until, answer, steps });
+    }
+
+    /// The requests that wait, as far as somebody looks at them.
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Span> {
+        self.line.iter().filter_map(|waiter| waiter.steps.request())
     }
 
     /// Everybody, in order; those who are not served are put back with [`Self::put_back`].

@@ -1,8 +1,16 @@
 //! Log lines, on standard error: constant sentences, values as fields.
 
-use std::{io::IsTerminal as _, panic, thread};
+mod level;
 
-use tracing_subscriber::EnvFilter;
+use std::{io::IsTerminal as _, panic, sync::Arc, thread};
+
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, reload,
+    util::SubscriberInitExt as _,
+};
+
+pub use self::level::{LevelStand, LogLevel};
+use super::trace::Traces;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,38 +21,68 @@ pub enum Format {
     Json,
 }
 
-/// The configured directives cannot be read.
+/// The directives cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("log level is not a list of directives such as \"info,argospool::engine=debug\"")]
-pub struct InvalidFilter(#[source] tracing_subscriber::filter::ParseError);
+pub enum InvalidFilter {
+    #[error("log level is not a list of directives such as \"info,argospool::engine=debug\"")]
+    Directives(#[source] tracing_subscriber::filter::ParseError),
+    #[error("must be levels, alone or as module=level behind commas")]
+    Level,
+    /// Below info they print what travels over their wires (P1).
+    #[error("must name modules of argospool only; the configuration alone may let libraries speak")]
+    Library,
+}
 
-/// What libraries may say, unless the configuration names them: below this level they print what
-/// travels over their wires (P1), and the scheduler talks about its own affairs.
-const LIBRARIES: &str = "tokio_cron_scheduler=warn,h2=info,hyper=info,hyper_util=info,\
-                         reqwest=info,rustls=info,sled=info,tonic=info,tower=info";
+/// What libraries may say, unless the configuration names them: the scheduler talks about its own affairs.
+const LIBRARIES: &str = "tokio_cron_scheduler=warn";
 
-/// Sets up logging for the process, of its panics too. `directives` are a level, or levels of single modules.
-/// Does nothing if somebody has set it up before.
-pub fn start_log(directives: &str, format: Format) -> Result<(), InvalidFilter> {
-    let filter = filter(directives)?;
+/// Sets up logging for the process, of its panics too, and the spans that are exported. `directives` are a
+/// level, or levels of single modules. Does nothing if somebody has set it up before.
+pub fn start_log(
+    directives: &str,
+    format: Format,
+    traces: Option<Traces>,
+) -> Result<(), InvalidFilter> {
+    let (filter, handle) = reload::Layer::new(filter(directives)?);
     let text = match format {
         Format::Text => true,
         Format::Json => false,
         Format::Auto => std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = if text {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if text {
+        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).try_init()
+        // The spans that a line was written in tell the request and its trace.
+        lines.json().flatten_event(true).with_current_span(false).boxed()
     };
+    let subscriber = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces.map(Traces::into_layer));
+    if subscriber.try_init().is_ok() {
+        let apply = move |filter| handle.reload(filter).is_ok();
+        level::install(LogLevel::new(directives, Box::new(apply)));
+    }
     log_panics();
     Ok(())
 }
 
+/// What the log of this process says, and how to change it.
+pub fn log_level() -> Arc<LogLevel> {
+    level::installed()
+}
+
+/// A bare level is ours: what libraries print below info may be what travels over their wires (P1).
 fn filter(directives: &str) -> Result<EnvFilter, InvalidFilter> {
     // The last directive about a module stands.
-    EnvFilter::builder().parse(format!("{LIBRARIES},{directives}")).map_err(InvalidFilter)
+    let mut said = vec![LIBRARIES.to_owned()];
+    for directive in directives.split(',') {
+        match directive {
+            "debug" | "trace" => said.extend(["info".to_owned(), format!("argospool={directive}")]),
+            directive => said.push(directive.to_owned()),
+        }
+    }
+    EnvFilter::builder().parse(said.join(",")).map_err(InvalidFilter::Directives)
 }
 
 /// Tells of a panic by the place where it happened. What was said is told only when it is ours: a
@@ -65,15 +103,21 @@ mod tests {
 
     #[test]
     fn libraries_stay_quiet_however_loud_we_are() {
-        let filter = filter("debug").unwrap().to_string();
-        assert!(filter.contains("h2=info") && filter.contains("debug"), "{filter}");
-        assert!(filter.contains("tokio_cron_scheduler=warn"), "{filter}");
+        for level in ["debug", "trace"] {
+            let filter = filter(level).unwrap().to_string();
+            let directives: Vec<_> = filter.split(',').collect();
+            assert!(directives.contains(&"info"), "{filter}");
+            assert!(directives.contains(&format!("argospool={level}").as_str()), "{filter}");
+            assert!(directives.contains(&"tokio_cron_scheduler=warn"), "{filter}");
+        }
+        let filter = filter("warn,argospool::engine=debug").unwrap().to_string();
+        assert!(filter.contains("argospool::engine=debug") && filter.contains("warn"), "{filter}");
     }
 
     #[test]
-    fn a_library_that_is_named_may_speak() {
+    fn a_library_that_the_configuration_names_may_speak() {
         let filter = filter("info,h2=debug").unwrap().to_string();
-        assert!(filter.contains("h2=debug") && !filter.contains("h2=info"), "{filter}");
+        assert!(filter.contains("h2=debug"), "{filter}");
     }
 
     #[test]

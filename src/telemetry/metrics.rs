@@ -12,6 +12,7 @@ use super::{
     gauges,
     project::{PoolCounters, ProjectMetrics},
     skew::ClockSkew,
+    trace,
 };
 use crate::{
     domain::{ids::ProjectName, time::Timestamp},
@@ -54,6 +55,7 @@ impl Metrics {
         );
         let build = register(&registry, build);
         build.with_label_values(&[version, revision]).set(1);
+        register(&registry, Ok(trace::spans_counted()));
         #[cfg(target_os = "linux")]
         registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))

@@ -4,7 +4,7 @@ use crate::{
         proto::{
             Activity, ArgosCondition, AuditRequest, ExplainRequest, GetStatusRequest,
             ListTokensRequest, PauseRequest, PreflightRequest, PreflightResult, ReconcileRequest,
-            RefillRequest, ResumeRequest, TokenStage,
+            RefillRequest, ResumeRequest, SetLogLevelRequest, TokenStage,
         },
         stand::{STOCK, Stand, eventually},
     },
@@ -250,4 +250,35 @@ async fn a_lease_and_a_refusal_can_be_explained_and_nothing_else() {
     let unknown = ExplainRequest { reason: "BAD_WEATHER".to_owned(), ..Default::default() };
     let refused = admin.explain(unknown).await;
     assert_eq!(refusal(refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
+}
+
+#[tokio::test]
+async fn the_level_of_the_log_is_for_admins_to_change_and_for_a_while() {
+    let stand = Stand::closed(&["default"]);
+    let mut admin = Admin::new(stand.serve(callers()).await);
+    let ask = |directives: &str, seconds| SetLogLevelRequest {
+        directives: directives.to_owned(),
+        duration: Some(prost_types::Duration { seconds, nanos: 0 }),
+        reset: false,
+    };
+    let refused = admin.set_log_level(by("web", ask("debug", 60))).await;
+    assert_eq!(refusal(refused), (Code::PermissionDenied, "NOT_ALLOWED".to_owned()));
+    let told = admin.set_log_level(by("ops", ask("info,argospool::engine=debug", 60))).await;
+    let told = told.unwrap().into_inner();
+    assert_eq!(told.directives, "info,argospool::engine=debug");
+    assert!((1..=60).contains(&told.falls_back_in.unwrap().seconds), "{told:?}");
+    let told = admin.set_log_level(by("ops", SetLogLevelRequest::default())).await.unwrap();
+    assert_eq!(told.into_inner().falls_back_in, None);
+    for wrong in [
+        ask("person@example.com", 60),
+        ask("h2=trace", 60),
+        ask("debug", 0),
+        ask("debug", -1),
+        ask("debug", 86_401),
+        SetLogLevelRequest { reset: true, ..ask("debug", 60) },
+    ] {
+        let refused = admin.set_log_level(by("ops", wrong)).await.unwrap_err();
+        assert!(!format!("{refused:?}").contains("person"), "P1: {refused:?}");
+        assert_eq!(reason(&refused), "INVALID_REQUEST");
+    }
 }

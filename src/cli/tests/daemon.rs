@@ -188,6 +188,17 @@ impl AdminService for Canned {
         let revoked_leases = if dry_run { 0 } else { 3 };
         Ok(Response::new(RevokeLeasesResponse { matched_leases: 3, revoked_leases }))
     }
+
+    async fn set_log_level(
+        &self,
+        request: Request<SetLogLevelRequest>,
+    ) -> Answer<SetLogLevelResponse> {
+        let SetLogLevelRequest { directives, duration, .. } = request.into_inner();
+        let configured = "info".to_owned();
+        let (directives, falls_back_in) =
+            if directives.is_empty() { (configured.clone(), None) } else { (directives, duration) };
+        Ok(Response::new(SetLogLevelResponse { directives, configured, falls_back_in }))
+    }
 }
 
 #[tonic::async_trait]

@@ -44,6 +44,30 @@ fn a_template_has_a_name_like_a_project() {
 }
 
 #[test]
+fn headers_for_a_collector_never_travel_in_the_open() {
+    const ENDPOINT: &str = "telemetry.otlp_endpoint";
+    let scene = |endpoint: &str| Scene::new().flag(ENDPOINT, endpoint);
+    for endpoint in ["", "http://collector:4318", "https://collector.example/otlp"] {
+        let telemetry = scene(endpoint).load().settings.telemetry;
+        assert_eq!(telemetry.otlp_endpoint.unwrap_or_default(), endpoint);
+    }
+    for wrong in ["collector:4317", "http://collector:4318/", "http://u:p@collector"] {
+        scene(wrong).refused(&["telemetry.otlp_endpoint: expected a URL"]);
+    }
+    let with_headers = |endpoint: &str| {
+        scene(endpoint).variable("ARGOSPOOL_TELEMETRY__OTLP_HEADERS", "authorization=Bearer%20x")
+    };
+    for endpoint in ["https://collector.example", "http://127.0.0.1:4318"] {
+        assert!(with_headers(endpoint).load().settings.telemetry.otlp_headers.is_some());
+    }
+    with_headers("http://collector:4318").refused(&["in the open", "https://"]);
+    for wrong in ["authorization", "=x", "a=b,", "a=b\nc=d"] {
+        let scene = Scene::new().variable("ARGOSPOOL_TELEMETRY__OTLP_HEADERS", wrong);
+        scene.refused(&["list of headers"]);
+    }
+}
+
+#[test]
 fn every_rule_has_an_input_that_breaks_it_and_a_reason() {
     const D: &str = "projects.default.";
     for (key, text, parts) in [

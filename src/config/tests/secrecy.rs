@@ -80,6 +80,9 @@ fn a_secret_never_shows_in_an_error_in_debug_output_or_in_a_dump() {
         Scene::new()
             .flag("projects.default.argos.api_url", &format!("https://u:{KEY}@example.com")),
         Scene::new().variable("ARGOSPOOL_CALLERS__WEB__TOKEN", &format!("{KEY} {KEY}")),
+        Scene::new().flag("telemetry.otlp_headers_file", KEY),
+        Scene::new().variable("ARGOSPOOL_TELEMETRY__OTLP_HEADERS", KEY),
+        Scene::new().flag("telemetry.otlp_endpoint", &format!("https://u:{KEY}@example.com")),
         Scene::new().flag("projects.default.liveform.secret_key_file", KEY),
         Scene::new().flag("projects.default.liveform.previous_key_files", KEY),
         Scene::new().flag("projects.default.liveform.previous_key_files", &format!("{KEY},")),
@@ -91,7 +94,8 @@ fn a_secret_never_shows_in_an_error_in_debug_output_or_in_a_dump() {
     }
     let scene = Scene::new()
         .variable("ARGOSPOOL_PROJECTS__DEFAULT__WEBHOOK__SECRET", PATH_SECRET)
-        .variable("ARGOSPOOL_PROJECTS__DEFAULT__LIVEFORM__SECRET_KEY", KEY);
+        .variable("ARGOSPOOL_PROJECTS__DEFAULT__LIVEFORM__SECRET_KEY", KEY)
+        .variable("ARGOSPOOL_TELEMETRY__OTLP_HEADERS", &format!("name={KEY}"));
     let previous = scene.secret_file("previous", KEY);
     let loaded = scene.flag("projects.default.liveform.previous_key_files", &previous).load();
     let warnings = format!("{:?} {}", loaded.warnings, loaded.warnings[0]);
