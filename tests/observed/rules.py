@@ -24,8 +24,9 @@ NOT_OURS = """caller_quota invalid_request request_id_reused project_not_found r
               not_allowed paused""".split()
 # Never the answer to CreateLease or BatchCreateLeases.
 ELSEWHERE = "lease_not_found lease_started lease_closed lease_replaced not_listed".split()
-CODES = {"Invalid": "InvalidArgument", "NotFound": "NotFound", "Conflict": "FailedPrecondition", "Reused": "AlreadyExists", "OutOfRange": "OutOfRange",
-         "Exhausted": "ResourceExhausted", "Unidentified": "Unauthenticated", "Denied": "PermissionDenied", "Unavailable": "Unavailable",
+CODES = {"Invalid": "InvalidArgument", "NotFound": "NotFound", "Conflict": "FailedPrecondition", "Reused": "AlreadyExists",
+         "OutOfRange": "OutOfRange", "Exhausted": "ResourceExhausted", "Unidentified": "Unauthenticated", "Denied": "PermissionDenied",
+         "Unavailable": "Unavailable",
          "Doubtful": "Unknown", "Bug": "Internal"}
 
 
@@ -77,7 +78,7 @@ def tested(found, wrong):
         for test in yaml.safe_load(path.read_text())["tests"]:
             for case in test["promql_expr_test"]:
                 samples = [sample["labels"] for sample in case.get("exp_samples", [])]
-                fires |= {(match[1], match[2]) for labels in samples for match in [re.search(r'alertname="(\w+)", severity="(\w+)"', labels)] if match}
+                fires |= set(re.findall(r'alertname="(\w+)", severity="(\w+)"', " ".join(samples)))
                 quiet = re.search(r'alertname="(\w+)", alertstate="firing"(?:, severity="(\w+)")?', case["expr"])
                 if quiet and not samples:
                     silent |= {(quiet[1], severity) for severity in ([quiet[2]] if quiet[2] else ["page", "ticket"])}

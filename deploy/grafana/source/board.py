@@ -1,7 +1,7 @@
 """What a dashboard is made of: the pieces of Grafana's classic schema that ours use, and nothing else.
 
-A panel is a dictionary as Grafana keeps it, with two keys of our own that `build.py` takes out: `size` is its width and height in a grid
-of 24 columns, and `may_be_empty` says why a query of it has nothing to show on a good day.
+A panel is a dictionary as Grafana keeps it, with one key of our own that `build.py` takes out: `size` is its width and height in a grid of
+24 columns. What has nothing to show on a good day says so in words of its own (`no_value`).
 """
 
 SCHEMA_VERSION = 42
@@ -35,7 +35,7 @@ def _link(kind, title, url="", *, tags=(), tooltip=""):
             "asDropdown": False, "includeVars": boards, "keepTime": boards, "targetBlank": not boards}
 
 
-def _panel(kind, title, description, queries, unit, size, *, runbook=None, may_be_empty="", thresholds=None, mappings=(),
+def _panel(kind, title, description, queries, unit, size, *, runbook=None, thresholds=None, mappings=(),
            low=None, high=None, decimals=None, overrides=(), no_value="no data", custom=None, options=None):
     defaults = {"unit": unit, "noValue": no_value, "mappings": list(mappings), "thresholds": thresholds or steps(GREEN)}
     defaults["color"] = {"mode": "thresholds" if kind in ("stat", "table") else "palette-classic"}
@@ -51,7 +51,7 @@ def _panel(kind, title, description, queries, unit, size, *, runbook=None, may_b
     return {
         "type": kind, "title": title, "description": description, "datasource": DATASOURCE, "targets": targets, "links": links,
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options or {}, "transparent": False,
-        "size": size, "may_be_empty": may_be_empty,
+        "size": size,
     }
 
 
@@ -74,15 +74,18 @@ def colored(name, color, *, dashed=False, width=None, axis=None):
 
 
 def stat(title, description, queries, unit, *, width=3, text="auto", graph=True, **more):
+    # Without a graph only this moment counts: over a range the last value of a series that has ended would still be shown.
+    queries = [each if graph else each | {"instant": True, "range": False} for each in queries]
     options = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": "background", "textMode": text,
                "graphMode": "area" if graph else "none", "justifyMode": "auto", "orientation": "auto", "wideLayout": True}
     return _panel("stat", title, description, queries, unit, (width, more.pop("height", 4)), options=options, **more)
 
 
-def series(title, description, queries, unit, *, width=12, height=8, stacked=False, lines=False, **more):
-    """Time series; `lines` draws the thresholds into it."""
+def series(title, description, queries, unit, *, width=12, height=8, stacked=False, lines=False, log=False, **more):
+    """Time series; `lines` draws the thresholds into it, `log` shows minutes beside days."""
     custom = {"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": 30 if stacked else 8,
-              "showPoints": "never", "spanNulls": False, "axisSoftMin": 0,
+              "showPoints": "never", "spanNulls": False, **({} if log else {"axisSoftMin": 0}),
+              "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
               "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
               "thresholdsStyle": {"mode": "line" if lines else "off"}}
     options = {"legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
@@ -93,7 +96,8 @@ def series(title, description, queries, unit, *, width=12, height=8, stacked=Fal
 def timeline(title, description, queries, *, width=12, height=6, words, **more):
     """Which of several states holds, over time."""
     options = {"mergeValues": True, "showValue": "never", "alignValue": "left", "rowHeight": 0.8,
-               "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}, "tooltip": {"mode": "single", "sort": "none"}}
+               "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+               "tooltip": {"mode": "single", "sort": "none"}}
     custom = {"lineWidth": 0, "fillOpacity": 80}
     return _panel("state-timeline", title, description, queries, "short", (width, height), mappings=value_words(words), custom=custom,
                   options=options, **more)

@@ -15,7 +15,6 @@ import slo
 
 DASHBOARDS = pathlib.Path(__file__).resolve().parents[1] / "dashboards"
 COLUMNS = 24
-OWN_KEYS = ("size", "may_be_empty")
 
 
 def boards():
@@ -43,7 +42,7 @@ def laid_out(board):
             if across + width > COLUMNS:
                 down, across, tallest = down + tallest, 0, 0
             place = {"x": across, "y": down, "w": width, "h": height}
-            inside.append({"id": number, "gridPos": place} | {key: value for key, value in panel.items() if key not in OWN_KEYS})
+            inside.append({"id": number, "gridPos": place} | {key: value for key, value in panel.items() if key != "size"})
             number += 1
             across, tallest = across + width, max(tallest, height)
         down += tallest

@@ -1,6 +1,6 @@
 """Panels that stand on more than one board, the same on each."""
 
-from board import BLUE, GREEN, GREY, ORANGE, PROJECT, PURPLE, RED, SUMMED, YELLOW, colored, query, series, stat, steps, table, timeline
+from board import BLUE, GREEN, GREY, ORANGE, PROCESS, PROJECT, PURPLE, RED, SUMMED, YELLOW, colored, query, series, stat, steps, table, timeline
 
 ON_OFF = {0: ("", "transparent"), 1: ("yes", BLUE)}
 BAD_ON_OFF = {0: ("", "transparent"), 1: ("yes", RED)}
@@ -18,15 +18,14 @@ def lasts(**more):
     return stat(
         "Stock lasts", "How long the leasable tokens last at the demand of the last half minute, without refill. For ever without demand.",
         [query(f"min by (project) (argospool_time_to_empty_seconds{{{PROJECT}}} < Inf)", "{{project}}")], "s",
-        thresholds=steps(RED, (300, ORANGE), (900, GREEN)), no_value="for ever", runbook="ArgospoolStockRunningOut",
-        may_be_empty="nobody asks for leases", **more)
+        thresholds=steps(RED, (300, ORANGE), (900, GREEN)), no_value="for ever", runbook="ArgospoolStockRunningOut", **more)
 
 
 def cover(**more):
     return stat(
         "Outage cover", "How long the stock would last if ARGOS were lost now, at the usual or the present demand, whichever is higher.",
         [query(f"min by (project) (argospool_outage_cover_seconds{{{PROJECT}}} < Inf)", "{{project}}")], "s",
-        thresholds=steps(RED, (900, ORANGE), (3600, GREEN)), no_value="for ever", may_be_empty="nobody asks for leases", **more)
+        thresholds=steps(RED, (900, ORANGE), (3600, GREEN)), no_value="for ever", **more)
 
 
 def condition(**more):
@@ -62,15 +61,14 @@ def problems(**more):
     return table(
         "What is not as it should be", "Each problem that `argospool status` tells, with its sentence there. Empty when all is well.",
         [query(f"max by (project, problem) (argospool_problem{{{PROJECT}}}) == 1", table=True)],
-        {"project": "Project", "problem": "Problem"}, no_value="nothing", may_be_empty="all is well", **more)
+        {"project": "Project", "problem": "Problem"}, no_value="nothing", **more)
 
 
 def alerts(**more):
     return table(
         "Alerts", "Alerts that fire or are about to. Each has a page among the runbooks.",
-        [query(f'max by (alertname, severity, alertstate, project) (ALERTS{{{PROJECT.split(", project")[0]}, alertname=~"Argospool.*"}})', table=True)],
-        {"alertname": "Alert", "severity": "Severity", "alertstate": "State", "project": "Project"}, no_value="none",
-        may_be_empty="all is well", **more)
+        [query(f'max by (alertname, severity, alertstate, project) (ALERTS{{{PROCESS}, alertname=~"Argospool.*"}})', table=True)],
+        {"alertname": "Alert", "severity": "Severity", "alertstate": "State", "project": "Project"}, no_value="none", **more)
 
 
 def stock(**more):
@@ -98,13 +96,14 @@ def refusals(**more):
         "Refusals by reason", "Requests for leases that were not served, by the reason that the caller heard. What callers do wrong is here too; "
         "the SLO board leaves it out.",
         [query(f'sum by (reason) (rate(argospool_lease_requests_total{{{PROJECT}, code!="OK"}}[$__rate_interval])) > 0', "{{reason}}")],
-        "reqps", stacked=True, no_value="none", may_be_empty="nobody is refused", runbook="ArgospoolLeaseErrorBudgetBurn", **more)
+        "reqps", stacked=True, no_value="none", runbook="ArgospoolLeaseErrorBudgetBurn", **more)
 
 
 def conditions(**more):
     return timeline(
         "ARGOS over time", "For how long ARGOS looked how.",
-        [query(f"max by (condition) (argospool_argos_condition{{{PROJECT}}})", "{{condition}}")], words={0: ("", "transparent"), 1: ("is so", PURPLE)},
+        [query(f"max by (condition) (argospool_argos_condition{{{PROJECT}}})", "{{condition}}")],
+        words={0: ("", "transparent"), 1: ("is so", PURPLE)},
         overrides=[_state("up", GREEN), _state("failing|throttled", YELLOW), _state("down|.*_refused", RED)], **more)
 
 
@@ -124,7 +123,7 @@ def cap(**more):
 
 
 def latency(**more):
-    call = f'{{{PROJECT.split(", project")[0]}, grpc_service="argospool.v1.TokenPoolService", grpc_method="CreateLease"}}'
+    call = f'{{{PROCESS}, grpc_service="argospool.v1.TokenPoolService", grpc_method="CreateLease"}}'
     bucket = f"sum by (le) (rate(grpc_server_handling_seconds_bucket{call}[$__rate_interval]))"
     return series(
         "How long a lease takes", "From the first byte of CreateLease to the last of its answer. The objective is 99 % within 50 ms; whoever waits "

@@ -41,14 +41,13 @@ BOARD = board(
                    [query(f'sum by (reason) (rate(argospool_lease_requests_total{{{PROJECT}, code!="OK", '
                           'code!~"InvalidArgument|NotFound|AlreadyExists|OutOfRange|Unauthenticated|PermissionDenied", '
                           'reason!~"caller_quota|paused"}[$__rate_interval])) > 0', "{{reason}}")], "reqps", stacked=True, width=8, no_value="none",
-                   may_be_empty="nobody is refused", runbook="ArgospoolLeaseErrorBudgetBurn"),
+                   runbook="ArgospoolLeaseErrorBudgetBurn"),
             series("Not counted", "Refusals that are the caller's own doing, or that a person ordered (paused).",
                    [query(f'sum by (reason) (rate(argospool_lease_requests_total{{{PROJECT}, '
                           'code=~"InvalidArgument|NotFound|AlreadyExists|OutOfRange|Unauthenticated|PermissionDenied"}[$__rate_interval])) > 0',
                           "{{reason}}"),
                     query(f'sum by (reason) (rate(argospool_lease_requests_total{{{PROJECT}, reason=~"caller_quota|paused"}}'
-                          "[$__rate_interval])) > 0", "{{reason}}")], "reqps", stacked=True, width=8, no_value="none",
-                   may_be_empty="no caller errs and nothing is paused"),
+                          "[$__rate_interval])) > 0", "{{reason}}")], "reqps", stacked=True, width=8, no_value="none"),
             shared.latency(width=8),
             series("Requests", "Answers that are ours to give: what the ratios are made of. Below one in a hundred seconds no alert is raised.",
                    [query(f"job_project:argospool_lease_requests:rate1h{{{SUMMED}}}", "{{project}}")], "reqps", width=8),
@@ -57,7 +56,7 @@ BOARD = board(
                    lines=True, thresholds=steps(GREEN, (0.01, RED)), runbook="ArgospoolLeaseLatencyBudgetBurn"),
             series("How long the disk takes", "The slowest of a hundred commits: every lease waits for one.",
                    [query(f"histogram_quantile(0.99, sum by (le) (rate(argospool_commit_seconds_bucket{{{PROJECT}}}[$__rate_interval])))", "p99")],
-                   "s", width=8, may_be_empty="nothing is written", runbook="ArgospoolCommitStalled"),
+                   "s", width=8, runbook="ArgospoolCommitStalled"),
             shared.alerts(width=24),
         ]),
     ],
