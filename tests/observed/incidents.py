@@ -86,9 +86,10 @@ def disk_full(world):
 
 
 def used_before_lent(world):
-    """Somebody uses a token that was never handed out: what L1 forbids."""
+    """Somebody uses tokens that were never handed out: what L1 forbids. ARGOS does not tell which ones were, so it takes a few."""
     state = json.loads(get(world.simulator, "/_sim/state")[1])
-    world.control("liveform/start", token=state["tokens"][-1]["tokenId"])
+    for token in [each["tokenId"] for each in state["tokens"] if not each["visitors"]][:8]:
+        world.control("liveform/start", token=token)
 
 
 def killed(world):
@@ -164,8 +165,8 @@ INCIDENTS = [
         settings={"argos": {"tokens_per_call": 100, "calls_in_flight": 1}},
     ),
     Incident(
-        "promise_broken", "A token is used that was never handed out.", 2, used_before_lent,
-        pages={"ArgospoolPromiseBroken": 2}, shows="HALTED", looks=((9, "audit"),),
+        "promise_broken", "Tokens are used that were never handed out.", 2, used_before_lent,
+        pages={"ArgospoolPromiseBroken": 2}, also=("ArgospoolForeignTokens",), shows="HALTED", looks=((9, "audit"),),
     ),
     Incident(
         "killed", "The process is killed and nobody starts it again.", 1, killed,

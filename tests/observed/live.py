@@ -7,7 +7,7 @@ times are `replay.py`'s). Checked is that
 
 - every alert of an incident fires and no other page does, and the first command of the runbook names the cause;
 - every expression of every dashboard is answered, and shows something: with so many faults nothing is quiet;
-- every metric that rules and dashboards name is one that the daemon has.
+- every metric that rules and dashboards name is one that the daemon has, and every command that a runbook names is one of its own.
 
 With a directory it draws one image per dashboard, of the daemon without an incident. Takes some two minutes, SECONDS longer if told so.
 """
@@ -16,6 +16,7 @@ import contextlib
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -145,6 +146,22 @@ def unknown(metrics):
     return sorted(name for name in named if name not in known and not name.endswith("argospool_"))
 
 
+def mistyped(binary):
+    """Commands in runbooks that the command line does not have, by its own help."""
+    helps = {}
+    for path in sorted((ROOT / "deploy/runbooks").glob("*.md")):
+        text = path.read_text()
+        typed = re.findall(r"^\$ argospool (.*)$", text, re.M) + re.findall(r"`argospool ([^`]+)`", text)
+        for line in typed:
+            command, *words = line.split()
+            if command not in helps:
+                asked = subprocess.run([binary, command, "--help"], text=True, capture_output=True, timeout=20)
+                helps[command] = asked.stdout if asked.returncode == 0 else ""
+            strange = [word for word in words if word.startswith("--") and f"{word} " not in helps[command].replace("\n", " ")]
+            if not helps[command] or strange:
+                yield f"{path.name}: no such command: argospool {line}"
+
+
 def main(binary, images, seconds):
     wrong = []
     with contextlib.ExitStack() as stack:
@@ -186,6 +203,7 @@ def main(binary, images, seconds):
         silent, count = look(prometheus, 60 + seconds)
         wrong += silent
         print(f"{count} expressions of {len(build.boards())} dashboards answered, {len(silent)} of them empty")
+        wrong += mistyped(binary)
         wrong += [f"no metric of the daemon: {name}" for name in unknown(steady.metrics())]
         if ordinary.broken:
             wrong.append(f"the steady load: {ordinary.broken!r}")

@@ -71,6 +71,22 @@ def written(found, wrong):
                   if not (RUNBOOKS / link).exists()]
 
 
+def configured(wrong):
+    """Settings that runbooks name, such as `lease.ttl_max`, are settings."""
+    section, known = "", set()
+    for line in (ROOT / "tests/golden/argospool.example.toml").read_text().splitlines():
+        head, setting = re.match(r"#? ?\[(?:projects\.default\.)?([\w.]+)\]", line), re.match(r"#? ?(\w+) += ", line)
+        section = head[1] if head else section
+        if setting:
+            known.add(f"{section}.{setting[1]}" if section else setting[1])
+    sections = {name.split(".")[0] for name in known if "." in name}
+    assert len(known) > 80, "the settings were not read"
+    for path in sorted(RUNBOOKS.glob("*.md")):
+        for section, key in re.findall(r"`(\w+)\.(\w+)`", path.read_text()):
+            if section in sections and f"{section}.{key}" not in known:
+                wrong.append(f"{path.name}: there is no setting {section}.{key}")
+
+
 def tested(found, wrong):
     """Each alert has a test in which it fires and one in which it stays silent."""
     fires, silent = set(), set()
@@ -119,6 +135,7 @@ def main():
     written(found, wrong)
     tested(found, wrong)
     counted(wrong)
+    configured(wrong)
     promtool(wrong, "check", "rules", "--lint=all", "--lint-fatal", str(PROMETHEUS / "rules.yml"), str(PROMETHEUS / "alerts.yml"))
     promtool(wrong, "check", "config", str(PROMETHEUS / "prometheus.yml"))
     for path in sorted((PROMETHEUS / "tests").glob("*.yml")):
