@@ -39,7 +39,7 @@ class Incident:
     looks: tuple = ()
     tokens: int = 4_500
     volume: str = ""
-    # What the first command of the runbook must show.
+    # What `argospool status` must show, where it tells of this at all; of webhooks the metrics tell.
     shows: str = ""
 
 
@@ -150,7 +150,7 @@ INCIDENTS = [
     ),
     Incident(
         "webhooks_silent", "No webhook arrives any more.", 1, webhooks_lost,
-        pages={}, tickets={"ArgospoolWebhooksSilent": 20}, shows="ArgospoolWebhooksSilent",
+        pages={}, tickets={"ArgospoolWebhooksSilent": 20},
     ),
     Incident(
         "disk_full", "Somebody's file leaves 24 MiB to the ledger, ten minutes later nothing.", 2, disk_low,

@@ -137,6 +137,15 @@ def look(prometheus, seconds):
     return wrong, count
 
 
+def misspoken(prometheus):
+    """Alerts whose words did not come out, or whose links lead nowhere."""
+    for alert in prometheus.ask("alerts")["alerts"]:
+        words = alert["annotations"]
+        whole = all(text and "<" not in text and "{{" not in text for text in words.values())
+        if not whole or not all(words[link].startswith("http://localhost") for link in ("runbook_url", "dashboard_url")):
+            yield f"{alert['labels']['alertname']} says {words}"
+
+
 def unknown(metrics):
     """Names in rules and dashboards that the daemon does not have; a name of a histogram stands for its parts."""
     texts = [(ROOT / "deploy/prometheus" / name).read_text() for name in ("rules.yml", "alerts.yml")]
@@ -197,13 +206,14 @@ def main(binary, images, seconds):
         wrong += [f"{where}: {name} fired, and is no page of this incident" for name, _, where in sorted(strangers)]
         for incident, world in worlds[1:]:
             said = world.say("status")
-            if not incident.shows.startswith("Argospool") and incident.shows not in said:
+            if incident.shows not in said:
                 wrong.append(f"{incident.name}: `argospool status` does not say {incident.shows}:\n{said}")
         time.sleep(seconds)
         silent, count = look(prometheus, 60 + seconds)
         wrong += silent
         print(f"{count} expressions of {len(build.boards())} dashboards answered, {len(silent)} of them empty")
         wrong += mistyped(binary)
+        wrong += misspoken(prometheus)
         wrong += [f"no metric of the daemon: {name}" for name in unknown(steady.metrics())]
         if ordinary.broken:
             wrong.append(f"the steady load: {ordinary.broken!r}")

@@ -1,9 +1,9 @@
 """Runs rules and alerts over the recorded incidents, and holds the times to fire against the ones that `incidents.py` states.
 
-Usage: replay.py [--write], with PyYAML and promtool at hand. Every recording of `record.py` is given to promtool as it was scraped, 15
-seconds apart, under the rules as they are. An alert must fire within the stated minutes, no page may fire that is not stated, and what the
-command line said at the height of the incident must name the cause. `--write` puts the table into deploy/runbooks/README.md; without it
-the table there must be the one that is found.
+Usage: replay.py [--write], with promtool at hand, in an environment with grpcio and grpcio-tools. Every recording of `record.py` is given
+to promtool as it was scraped, 15 seconds apart, under the rules as they are. An alert must fire within the stated minutes, no page may
+fire that is not stated, and what the command line said at the height of the incident must name the cause. `--write` puts the table into
+deploy/runbooks/README.md; without it the table there must be the one that is found.
 """
 
 import json
@@ -80,7 +80,7 @@ def judged(incident, found, said):
     for (name, severity), (at, _) in found.items():
         if (name, severity) not in stated and (severity == "page" or name not in incident.also):
             yield f"{incident.name}: {name} ({severity}) fires after {at / 60:.1f} min, and is not stated"
-    if incident.shows and not incident.shows.startswith("Argospool") and incident.shows not in said:
+    if incident.shows not in said:
         yield f"{incident.name}: `argospool status` did not say {incident.shows}"
 
 
@@ -89,13 +89,13 @@ def minutes(seconds):
 
 
 def main(write):
-    wrong, rows = [], ["| incident | alert | severity | fires after | stated | the first command says |", "| --- | --- | --- | --- | --- | --- |"]
+    wrong, rows = [], ["| incident | alert | severity | fires after | stated | `argospool status` says |", "| --- | --- | --- | --- | --- | --- |"]
     for incident in INCIDENTS:
         recording = json.loads((HERE / f"recorded/{incident.name}.json").read_text())
         found = fired(recording, incident.name)
         first = next((text for look, text in recording["said"].items() if look.startswith("status")), "")
         wrong += judged(incident, found, first)
-        shows = "" if incident.shows.startswith("Argospool") else f"`{incident.shows}`"
+        shows = f"`{incident.shows}`" if incident.shows else "–"
         if not found:
             rows.append(f"| {incident.says} | none | | | | |")
         for (name, severity), (at, _) in sorted(found.items(), key=lambda each: each[1]):
