@@ -1,5 +1,6 @@
 //! Log lines, on standard error: constant sentences, values as fields.
 
+mod count;
 mod level;
 
 use std::{io::IsTerminal as _, panic, sync::Arc, thread};
@@ -9,6 +10,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use self::count::Counted;
+pub(super) use self::count::lines_counted;
 pub use self::level::{LevelStand, LogLevel};
 use super::trace::Traces;
 
@@ -57,7 +60,7 @@ pub fn start_log(
         lines.json().flatten_event(true).with_current_span(false).boxed()
     };
     let subscriber = tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(lines.and_then(Counted::new()).with_filter(filter))
         .with(traces.map(Traces::into_layer));
     if subscriber.try_init().is_ok() {
         let apply = move |filter| handle.reload(filter).is_ok();

@@ -9,7 +9,7 @@ use prometheus::{
 
 use super::{
     chronicle::Chronicle,
-    gauges,
+    gauges, log,
     project::{PoolCounters, ProjectMetrics},
     skew::ClockSkew,
     trace,
@@ -56,6 +56,7 @@ impl Metrics {
         let build = register(&registry, build);
         build.with_label_values(&[version, revision]).set(1);
         register(&registry, Ok(trace::spans_counted()));
+        register(&registry, Ok(log::lines_counted()));
         #[cfg(target_os = "linux")]
         registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))

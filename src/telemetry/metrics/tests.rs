@@ -84,6 +84,7 @@ async fn every_metric_keeps_the_naming_rules() {
         "activity",
         "promise",
         "trigger",
+        "level",
         "job",
         "le",
         "version",
