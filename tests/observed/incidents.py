@@ -154,7 +154,8 @@ INCIDENTS = [
     ),
     Incident(
         "disk_full", "Somebody's file leaves 24 MiB to the ledger, ten minutes later nothing.", 2, disk_low,
-        pages={"ArgospoolDiskFull": 3}, also=("ArgospoolDiskFilling",), later=((10, disk_full),), looks=((14, "status"),),
+        pages={"ArgospoolDiskFull": 3}, also=("ArgospoolDiskFilling", "ArgospoolCommitsFailed", "ArgospoolWebhooksRefused"),
+        later=((10, disk_full),), looks=((14, "status"),),
         volume="96m", tokens=3_500,
         settings={"refill": {"target_tokens": 4_000}},
         environment={"ARGOSPOOL_LEDGER__FREE_SPACE_MIN": "32MiB", "ARGOSPOOL_LEDGER__CACHE": "1MiB"}, shows="DISK_SPACE",
