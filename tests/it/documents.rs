@@ -136,9 +136,11 @@ fn listed(one: &EnumDescriptorProto, path: &[i32], comments: &Comments) -> Strin
 }
 
 fn kind(field: &FieldDescriptorProto, message: &DescriptorProto) -> String {
-    let one = |field: &FieldDescriptorProto| match field.r#type() {
-        Type::Message | Type::Enum => link(short(field.type_name())),
-        plain => plain.as_str_name().trim_start_matches("TYPE_").to_ascii_lowercase(),
+    let one = |field: &FieldDescriptorProto| {
+        if matches!(field.r#type(), Type::Message | Type::Enum) {
+            return link(short(field.type_name()));
+        }
+        field.r#type().as_str_name().trim_start_matches("TYPE_").to_ascii_lowercase()
     };
     let entry = message.nested_type.iter().find(|nested| {
         nested.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry)
