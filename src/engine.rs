@@ -36,7 +36,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use explain::{explain_lease, meaning};
+pub use explain::{explain_lease, in_words, meaning};
 pub use handle::{Handle, LeaseView, Page, Which};
 pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;

@@ -112,6 +112,11 @@ impl Stand {
         }
     }
 
+    /// What Prometheus would be told.
+    pub(crate) async fn scraped(&self) -> String {
+        self.metrics.render(&self.pools, self.clock.now()).await
+    }
+
     pub(crate) fn handle(&self, project: &str) -> &Handle {
         self.pools.find(project).unwrap()
     }

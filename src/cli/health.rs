@@ -15,17 +15,18 @@ pub(super) struct HealthArgs {
 }
 
 pub(super) async fn run(args: HealthArgs, remote: Remote, screen: &Screen) -> Result<(), Failure> {
-    let service = if args.lease { "argospool.v1.TokenPoolService" } else { "" };
+    // The process itself, which has the empty name, is served from before the ledgers are open.
+    let (service, otherwise) = match args.lease {
+        true => ("argospool.v1.TokenPoolService", "a project cannot lease"),
+        false => (
+            "argospool.v1.AdminService",
+            "the daemon starts or stops, or a project does not answer",
+        ),
+    };
     let message = HealthCheckRequest { service: service.to_owned() };
     let answer = remote.health().check(remote.request(message)).await?.into_inner();
-    let (status, word) = match answer.status() {
-        ServingStatus::Serving => (Ok(()), "serving"),
-        ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown => {
-            let failure =
-                if args.lease { "a project cannot lease" } else { "the daemon is stopping" };
-            (Err(Failure::new(Exit::Failed, failure)), "not serving")
-        }
-    };
+    let serves = answer.status() == ServingStatus::Serving;
+    let word = if serves { "serving" } else { "not serving" };
     screen.answer(|| serde_json::json!({ "status": word }), || format!("{word}\n"))?;
-    status
+    if serves { Ok(()) } else { Err(Failure::new(Exit::Failed, otherwise)) }
 }

@@ -5,24 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 
-/// Seconds per unit, longest first, with the letter that stands for it.
-const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-
-/// The two longest units of a duration, such as `3m 20s`; milliseconds below one second.
-pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let Some(first) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else {
-        return format!("{}ms", duration.subsec_millis());
-    };
-    let (unit, letter) = UNITS[first];
-    let mut text = format!("{}{letter}", seconds / unit);
-    if let Some((smaller, letter)) = UNITS.get(first + 1)
-        && seconds % unit >= *smaller
-    {
-        text.push_str(&format!(" {}{letter}", seconds % unit / smaller));
-    }
-    text
-}
+pub(super) use crate::engine::in_words as duration;
 
 /// A time as it is seen from now, such as `2 min ago` or `in 40 s`.
 pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
@@ -136,13 +119,6 @@ pub(super) fn pair(text: &str) -> Result<(String, String), &'static str> {
 mod tests {
     use super::*;
     use crate::cli::proto::{DoomCause, TokenStage};
-
-    #[test]
-    fn a_duration_shows_its_two_longest_units() {
-        let shown = [0, 999, 1_000, 59_999, 200_000, 3_600_000, 3_659_000, 90_060_000]
-            .map(|millis| duration(Duration::from_millis(millis)));
-        assert_eq!(shown, ["0ms", "999ms", "1s", "59s", "3m 20s", "1h", "1h", "1d 1h"]);
-    }
 
     #[test]
     fn a_time_is_told_from_now_in_either_direction() {

@@ -19,7 +19,7 @@ impl Status {
     pub fn explain(&self) -> Vec<String> {
         let mut lines = vec![self.leasing(), self.stock(), self.room(), self.plan_in_words()];
         lines.extend(self.calls());
-        let again = self.next_review.map(|at| span(at.since(self.now)));
+        let again = self.next_review.map(|at| in_words(at.since(self.now)));
         lines.push(match again {
             Some(span) => format!(
                 "Next: the pool is looked at again in {span} at the latest, or when somebody asks."
@@ -42,14 +42,14 @@ impl Status {
             Some(time) => format!(
                 "At {} tokens a second, as in the last half minute, the stock lasts {}",
                 rate(self.demand),
-                span(time)
+                in_words(time)
             ),
             None => "Nobody asked in the last half minute, so the stock lasts for ever".to_owned(),
         };
         let cover = match self.outage_cover {
             Some(cover) => format!(
                 "if ARGOS were lost now it would last {} at {} a second, the higher of present and usual demand",
-                span(cover),
+                in_words(cover),
                 rate(self.demand.max(self.usual_demand))
             ),
             None => "if ARGOS were lost now, nobody would notice yet".to_owned(),
@@ -100,7 +100,7 @@ impl Status {
         if let Some(next) = self.supplier.next_attempt {
             lines.push(format!(
                 "Calls to ARGOS are held back for {} yet.",
-                span(next.since(self.now))
+                in_words(next.since(self.now))
             ));
         }
         if let Some(since) = self.oldest_doubt {
@@ -108,7 +108,7 @@ impl Status {
                 "{} orders are in doubt, the oldest for {}: they are repeated until ARGOS answers, under the \
                  same ids, so nothing is registered twice.",
                 self.doubtful_orders,
-                span(self.now.since(since))
+                in_words(self.now.since(since))
             ));
         }
         lines
@@ -205,7 +205,8 @@ pub fn meaning(reason: Reason) -> &'static str {
             "the ledger cannot write. Nothing was written, so repeating is safe; look at the disk and the log."
         }
         Reason::Halted => {
-            "a promise was found broken, so hand-outs stopped. `argospool audit` names it."
+            "a promise was found broken, or ARGOS did not know our tokens, so hand-outs stopped. `argospool status` \
+             says which, and `argospool resume leasing` ends it once the cause is found."
         }
         Reason::CommitDoubtful => {
             "nobody can say whether it was written. Repeating with the same request_id tells what happened."
@@ -231,11 +232,11 @@ pub fn explain_lease(view: &LeaseView, now: Timestamp) -> Vec<String> {
 
 fn open(lease: &Lease, now: Timestamp) -> Vec<String> {
     let mut lines =
-        vec![format!("The lease is open, issued {} ago.", span(now.since(lease.issued)))];
+        vec![format!("The lease is open, issued {} ago.", in_words(now.since(lease.issued)))];
     match &lease.started {
         None if lease.deadline > now => lines.push(format!(
             "ARGOS has told of no use yet. Next: without a sign of use it lapses in {}, and its token is deleted.",
-            span(lease.deadline.since(now))
+            in_words(lease.deadline.since(now))
         )),
         None => lines.push(
             "ARGOS has told of no use, and the deadline has passed. Next: it lapses, and its token is deleted."
@@ -243,11 +244,11 @@ fn open(lease: &Lease, now: Timestamp) -> Vec<String> {
         ),
         Some(_) => lines.push(format!(
             "Somebody opened the link. Next: ARGOS decides, or the lease expires in {}.",
-            span(lease.ends().since(now))
+            in_words(lease.ends().since(now))
         )),
     }
     if let Some(since) = lease.vanished {
-        lines.push(format!("ARGOS has not listed its token for {}.", span(now.since(since))));
+        lines.push(format!("ARGOS has not listed its token for {}.", in_words(now.since(since))));
     }
     lines
 }
@@ -263,8 +264,8 @@ fn closed(line: &ClosedLease, now: Timestamp) -> Vec<String> {
     };
     let mut lines = vec![format!(
         "The lease closed {} ago, {} after it was issued: {how}.",
-        span(now.since(line.closed)),
-        span(line.closed.since(line.issued))
+        in_words(now.since(line.closed)),
+        in_words(line.closed.since(line.issued))
     )];
     if let Some(decided) = line.decided() {
         lines.push(format!("ARGOS decided: {}.", decided.decision.as_str()));
@@ -281,15 +282,23 @@ fn rate(per_second: f64) -> String {
     if per_second < 0.1 { "less than 0.1".to_owned() } else { format!("{per_second:.1}") }
 }
 
-/// A span in the largest unit that leaves at least two of it.
-fn span(span: Duration) -> String {
+/// Seconds per unit, longest first, with the letter that stands for it.
+const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+
+/// The two longest units of a span, such as `3m 20s`; milliseconds below one second.
+pub fn in_words(span: Duration) -> String {
     let seconds = span.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+    let Some(first) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else {
+        return format!("{}ms", span.subsec_millis());
+    };
+    let (unit, letter) = UNITS[first];
+    let mut text = format!("{}{letter}", seconds / unit);
+    if let Some((smaller, letter)) = UNITS.get(first + 1)
+        && seconds % unit >= *smaller
+    {
+        text.push_str(&format!(" {}{letter}", seconds % unit / smaller));
     }
+    text
 }
 
 #[cfg(test)]
@@ -305,9 +314,9 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_told_in_a_unit_that_fits() {
-        let of = |seconds| span(Duration::from_secs(seconds));
-        assert_eq!([of(0), of(119), of(120), of(7_199)], ["0 s", "119 s", "2 min", "119 min"]);
-        assert_eq!([of(7_200), of(172_799), of(172_800)], ["2 h", "47 h", "2 days"]);
+    fn a_span_shows_its_two_longest_units() {
+        let shown = [0, 999, 1_000, 59_999, 200_000, 3_600_000, 3_659_000, 90_060_000]
+            .map(|millis| in_words(Duration::from_millis(millis)));
+        assert_eq!(shown, ["0ms", "999ms", "1s", "59s", "3m 20s", "1h", "1h", "1d 1h"]);
     }
 }

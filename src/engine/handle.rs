@@ -378,12 +378,21 @@ impl Handle {
     }
 
     /// Checks every promise that can be checked from the records. A broken one stops hand-outs.
-    /// Returns the breaches and how many tokens were checked.
+    /// Returns the breaches, those that stand since they were seen included, and how many tokens were
+    /// checked.
     pub async fn audit(&self) -> Result<(Vec<Breach>, u32), Rejection> {
-        let (breaches, held) =
-            self.inspect(|engine| (engine.pool.audit(), engine.pool.census().held())).await?;
+        let look = |engine: &Engine| {
+            (engine.pool.audit(), engine.pool.breaches().to_vec(), engine.pool.census().held())
+        };
+        let (mut breaches, standing, held) = self.inspect(look).await?;
         if !breaches.is_empty() {
             self.order(Command::Breached { breaches: breaches.clone() }).await?;
+        }
+        // What was seen as it happened may have left no record.
+        for breach in standing {
+            if !breaches.contains(&breach) {
+                breaches.push(breach);
+            }
         }
         Ok((breaches, held))
     }

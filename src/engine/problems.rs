@@ -57,50 +57,46 @@ impl Problem {
 impl Status {
     /// Everything that is not as it should be, the worst first; empty when all is well.
     pub fn problems(&self) -> Vec<Problem> {
-        of(self)
-    }
-}
-
-fn of(status: &Status) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut tell = |reason: &'static str, summary: String, since: Option<Timestamp>| {
-        debug_assert!(Problem::REASONS.contains(&reason), "{reason}");
-        problems.push(Problem { reason, summary, since });
-    };
-    for breach in &status.breaches {
-        let then = if breach.promise.stops_hand_outs() {
-            "hand-outs stopped: find the cause, then resume leasing"
-        } else {
-            "find the cause, then resume leasing to clear this"
+        let mut problems = Vec::new();
+        let mut tell = |reason: &'static str, summary: String, since: Option<Timestamp>| {
+            debug_assert!(Problem::REASONS.contains(&reason), "{reason}");
+            problems.push(Problem { reason, summary, since });
         };
-        tell(Reason::Halted.as_str(), format!("Promise {breach}; {then}."), None);
-    }
-    if status.key_check == KeyCheck::Failed {
-        let summary = "ARGOS does not know tokens that this ledger registered: API key and pid \
+        for breach in &self.breaches {
+            let then = if breach.promise.stops_hand_outs() {
+                "hand-outs stopped: find the cause, then resume leasing"
+            } else {
+                "find the cause, then resume leasing to clear this"
+            };
+            tell(Reason::Halted.as_str(), format!("Promise {breach}; {then}."), None);
+        }
+        if self.key_check == KeyCheck::Failed {
+            let summary = "ARGOS does not know tokens that this ledger registered: API key and pid \
                        belong to different projects; correct one of them, then resume leasing.";
-        tell("KEY_MISMATCH", summary.to_owned(), None);
-    }
-    if status.stopped == Some(Reason::LedgerUnavailable) {
-        let summary = "The disk of the ledger is full: free some space; no restart is needed.";
-        tell(Reason::LedgerUnavailable.as_str(), summary.to_owned(), None);
-    } else if status.disk_low {
-        let summary = "The disk of the ledger is nearly full and nothing is ordered: free some \
+            tell("KEY_MISMATCH", summary.to_owned(), None);
+        }
+        if self.stopped == Some(Reason::LedgerUnavailable) {
+            let summary = "The disk of the ledger is full: free some space; no restart is needed.";
+            tell(Reason::LedgerUnavailable.as_str(), summary.to_owned(), None);
+        } else if self.disk_low {
+            let summary = "The disk of the ledger is nearly full and nothing is ordered: free some \
                        space; hand-outs go on.";
-        tell("DISK_SPACE", summary.to_owned(), None);
+            tell("DISK_SPACE", summary.to_owned(), None);
+        }
+        for (activity, pause) in &self.pauses {
+            let summary = format!(
+                "{} is paused by {}: resume it when the reason is gone.",
+                activity.as_str(),
+                pause.by
+            );
+            tell(Reason::Paused.as_str(), summary, Some(pause.since));
+        }
+        if let Some((reason, summary)) = argos(self) {
+            tell(reason, summary.to_owned(), self.supplier.last_success);
+        }
+        stock(self, &mut tell);
+        problems
     }
-    for (activity, pause) in &status.pauses {
-        let summary = format!(
-            "{} is paused by {}: resume it when the reason is gone.",
-            activity.as_str(),
-            pause.by
-        );
-        tell(Reason::Paused.as_str(), summary, Some(pause.since));
-    }
-    if let Some((reason, summary)) = argos(status) {
-        tell(reason, summary.to_owned(), status.supplier.last_success);
-    }
-    stock(status, &mut tell);
-    problems
 }
 
 fn argos(status: &Status) -> Option<(&'static str, &'static str)> {

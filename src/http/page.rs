@@ -13,9 +13,8 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::probes::PATIENCE;
+use super::probes::look;
 use crate::{
     domain::{ids::ProjectName, time::Timestamp},
     engine::{Pools, Status},
@@ -56,16 +55,7 @@ async fn show() -> Response {
 async fn status(State(overview): State<Arc<Overview>>) -> Response {
     let mut projects = Vec::new();
     for project in overview.pools.projects() {
-        let handle = overview.pools.open().find(|handle| handle.project() == project);
-        let look = match handle {
-            Some(handle) => match timeout(PATIENCE, handle.status()).await {
-                Ok(Ok(status)) => Ok(status),
-                Ok(Err(_)) => Err("the engine has stopped"),
-                Err(_) => Err("the engine does not answer"),
-            },
-            None => Err("the ledger is being opened"),
-        };
-        projects.push(overview.project(project, look));
+        projects.push(overview.project(project, look(&overview.pools, project).await));
     }
     let body = json!({
         "version": overview.version,

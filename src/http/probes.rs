@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long an engine may take to answer before it does not turn.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the probes look at.
 pub struct Probes {
@@ -89,7 +89,8 @@ async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn look(pools: &Pools, project: &ProjectName) -> Result<Status, &'static str> {
+/// How a project stands, or why that cannot be told.
+pub(super) async fn look(pools: &Pools, project: &ProjectName) -> Result<Status, &'static str> {
     let handle = pools
         .open()
         .find(|handle| handle.project() == project)

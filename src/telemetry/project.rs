@@ -232,8 +232,12 @@ impl PoolCounters {
             listings: labelled(&self.listings, &LISTING_RESULTS),
             outcome_answers: labelled(&self.outcome_answers, &ANSWERS),
             leases_started: self.leases_started.with_label_values(&[name]),
-            lease_seconds: Ending::ALL
-                .map(|ending| self.lease_seconds.with_label_values(&[name, ending.as_str()])),
+            lease_seconds: {
+                for ending in Ending::ALL {
+                    self.lease_seconds.with_label_values(&[name, ending.as_str()]);
+                }
+                self.lease_seconds.clone()
+            },
             commits_failed: self.commits_failed.with_label_values(&[name]),
             audit_breaches: {
                 let promises: Vec<_> = Promise::ALL.iter().map(|one| one.as_str()).collect();
@@ -265,8 +269,7 @@ pub struct ProjectMetrics {
     listings: IntCounterVec,
     outcome_answers: IntCounterVec,
     leases_started: IntCounter,
-    /// In the order of [`Ending::ALL`].
-    lease_seconds: [Histogram; Ending::ALL.len()],
+    lease_seconds: HistogramVec,
     commits_failed: IntCounter,
     audit_breaches: IntCounterVec,
     commit_seconds: Histogram,
@@ -304,12 +307,9 @@ impl ProjectMetrics {
             },
             Event::Closed { line, .. } => {
                 self.count(&self.leases_closed, line.ending.as_str());
+                let labels = [self.project.as_str(), line.ending.as_str()];
                 let took = line.closed.since(line.issued);
-                for (ending, histogram) in Ending::ALL.iter().zip(&self.lease_seconds) {
-                    if *ending == line.ending {
-                        seconds(histogram, took);
-                    }
-                }
+                seconds(&self.lease_seconds.with_label_values(&labels), took);
                 if let Some(decided) = line.decided() {
                     self.count(&self.decisions, decided.decision.as_str());
                 }

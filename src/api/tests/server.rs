@@ -98,7 +98,7 @@ async fn answers_are_counted_by_code_and_reason() {
     lease(&mut pool, of("")).await.unwrap();
     lease(&mut pool, CreateLeaseRequest { ttl: seconds(1), ..of("") }).await.unwrap_err();
     lease(&mut pool, of("x".repeat(40).as_str())).await.unwrap_err();
-    let text = stand.metrics.render(&stand.pools, crate::port::Clock::now(&*stand.clock)).await;
+    let text = stand.scraped().await;
     for line in [
         r#"argospool_lease_requests_total{code="OK",project="default",reason="none"} 1"#,
         r#"argospool_lease_requests_total{code="InvalidArgument",project="default",reason="invalid_request"} 1"#,

@@ -253,15 +253,7 @@ async fn a_stream_ends_in_order_when_the_daemon_stops() {
 
     // The trailers say how it ended, and are counted so.
     let line = r#"grpc_server_handled_total{grpc_code="Unavailable",grpc_method="WatchLeases",grpc_service="argospool.v1.TokenPoolService"} 1"#;
-    eventually(async || {
-        stand
-            .metrics
-            .render(&stand.pools, crate::port::Clock::now(&*stand.clock))
-            .await
-            .lines()
-            .any(|it| it == line)
-    })
-    .await;
+    eventually(async || stand.scraped().await.lines().any(|it| it == line)).await;
 }
 
 #[tokio::test]
@@ -282,7 +274,7 @@ async fn there_are_so_many_streams_and_no_more() {
     readers.truncate(STREAMS_MAX - 1);
     eventually(async || pool.watch_leases(from("")).await.is_ok()).await;
     let line = r#"grpc_server_handled_total{grpc_code="Canceled",grpc_method="WatchLeases",grpc_service="argospool.v1.TokenPoolService"} 1"#;
-    let text = stand.metrics.render(&stand.pools, crate::port::Clock::now(&*stand.clock)).await;
+    let text = stand.scraped().await;
     assert!(text.lines().any(|it| it == line), "{text}");
 }
 

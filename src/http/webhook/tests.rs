@@ -101,7 +101,7 @@ fn about(trigger: &str, token: &TokenId) -> String {
 }
 
 async fn counted(stand: &Stand, project: &str, trigger: &str, result: &str) -> String {
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     let series = format!(
         "argospool_webhooks_total{{project=\"{project}\",result=\"{result}\",trigger=\"{trigger}\"}} "
     );

@@ -40,7 +40,7 @@ async fn everything() -> (Stand, String) {
     stand.metrics.expect_webhooks(stand.pools.projects(), &[("created", "recorded")]);
     // The first count of ARGOS tells how many ids are there.
     stand.until("default", |status| status.count.is_some()).await;
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     (stand, text)
 }
 
@@ -181,7 +181,7 @@ async fn a_stock_that_nobody_asks_for_lasts_for_ever() {
 #[tokio::test]
 async fn a_pool_that_is_not_open_has_no_stock_and_says_why() {
     let stand = Stand::closed(&["default"]);
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     for line in [
         "argospool_leasable_tokens{project=\"default\"} 0",
         "argospool_handout_stopped{project=\"default\",reason=\"starting\"} 1",
@@ -197,7 +197,7 @@ async fn a_paused_pool_has_tokens_and_none_to_lease() {
     let stand = Stand::ready().await;
     let leasing = vec![Activity::Leasing];
     stand.handle("default").pause(leasing, String::new(), "test".to_owned()).await.unwrap();
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     for line in [
         "argospool_tokens{project=\"default\",stage=\"ready\"} 20",
         "argospool_leasable_tokens{project=\"default\"} 0",
@@ -215,7 +215,7 @@ async fn calls_to_argos_are_counted_as_their_client_tells() {
     let project = stand.pools.projects().next().unwrap();
     let metrics = stand.metrics.project(project);
     metrics.called("register", "settled", std::time::Duration::from_millis(120));
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     for line in [
         "argospool_argos_requests_total{operation=\"register\",project=\"default\",result=\"settled\"} 1",
         "argospool_argos_requests_total{operation=\"delete\",project=\"default\",result=\"unanswered\"} 0",
@@ -228,7 +228,7 @@ async fn calls_to_argos_are_counted_as_their_client_tells() {
 #[tokio::test]
 async fn a_commit_that_never_came_to_be_is_not_counted() {
     let stand = Stand::ready().await;
-    let before = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let before = stand.scraped().await;
     let created = "argospool_leases_created_total{project=\"default\"} 0";
     assert!(before.lines().any(|line| line == created), "{before}");
     stand.disk("default").refuse_commit();
@@ -236,7 +236,7 @@ async fn a_commit_that_never_came_to_be_is_not_counted() {
         stand.serve(Access::default()).await,
     );
     pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap_err();
-    let after = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let after = stand.scraped().await;
     assert!(after.lines().any(|line| line == created), "{after}");
 }
 
@@ -340,7 +340,7 @@ async fn the_documented_metrics_are_those_that_are_scraped() {
     let project = stand.pools.projects().next();
     stand.metrics.webhook(project, "created", "recorded", Timestamp::ZERO);
     stand.metrics.scheduler_ran("floor", Timestamp::ZERO);
-    let fresh = table(&stand.metrics.render(&stand.pools, stand.clock.now()).await);
+    let fresh = table(&stand.scraped().await);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/docs/metrics.md");
     if std::env::var_os("ARGOSPOOL_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &fresh).unwrap();
@@ -362,7 +362,7 @@ async fn a_ledger_that_does_not_answer_is_seen_although_its_engine_cannot_be_ask
     })
     .await;
     stand.clock.jump(std::time::Duration::from_secs(61));
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     let stalled = "argospool_commit_stalled_seconds{project=\"default\"} 6";
     assert!(text.lines().any(|line| line.starts_with(stalled)), "{text}");
     let problem = "argospool_problem{problem=\"ledger_unavailable\",project=\"default\"} 1";
@@ -374,7 +374,7 @@ async fn a_ledger_that_does_not_answer_is_seen_although_its_engine_cannot_be_ask
 async fn a_paused_refill_says_why_nothing_is_ordered_and_that_it_is_a_problem() {
     let stand = Stand::ready().await;
     let refill = vec![Activity::Refill];
-    let before = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let before = stand.scraped().await;
     let full = "argospool_refill_resting{project=\"default\",reason=\"enough\"} 1";
     assert!(before.lines().any(|found| found == full), "{before}");
     stand.handle("default").pause(refill, String::new(), "test".to_owned()).await.unwrap();
@@ -382,7 +382,7 @@ async fn a_paused_refill_says_why_nothing_is_ordered_and_that_it_is_a_problem() 
         stand.serve(Access::default()).await,
     );
     pool.create_lease(crate::api::proto::CreateLeaseRequest::default()).await.unwrap();
-    let text = stand.metrics.render(&stand.pools, stand.clock.now()).await;
+    let text = stand.scraped().await;
     for line in [
         "argospool_refill_resting{project=\"default\",reason=\"paused\"} 1",
         "argospool_refill_resting{project=\"default\",reason=\"enough\"} 0",

@@ -6,6 +6,7 @@ use argospool::{
     domain::{
         ids::{Sequence, SubmissionId, TokenId},
         paging::Cursor,
+        pause::Activity,
         pool::{Heard, Policy},
         submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
@@ -331,4 +332,26 @@ async fn a_list_that_cannot_be_had_is_not_asked_for_again_at_once() {
     pages(&bench, 1).await;
     tokio::time::sleep(Duration::from_secs(45)).await;
     assert!(surveyed(&bench) <= 3, "every half a minute, and not {} times", surveyed(&bench));
+}
+
+/// L1: somebody uses what was never lent. That is seen once and leaves no record, and must not be denied while
+/// hand-outs are stopped for it.
+#[tokio::test(start_paused = true)]
+async fn an_audit_names_what_stopped_hand_outs_until_a_person_resumes() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    let ready = bench.handle.tokens(Sequence::ZERO, 1, |_| true).await.unwrap();
+    let fact = Fact {
+        kind: FactKind::Started,
+        at: Timestamp::ZERO,
+        submission: None,
+        updated: None,
+        asked: false,
+    };
+    let token = Some(ready.items[0].id.clone());
+    bench.handle.report(Report { token, marks: Marks::default(), fact }).await.unwrap();
+    let (breaches, _) = bench.handle.audit().await.unwrap();
+    assert_eq!(breaches.iter().map(|breach| breach.promise.as_str()).collect::<Vec<_>>(), ["L1"]);
+    bench.handle.resume(vec![Activity::Leasing]).await.unwrap();
+    assert!(bench.handle.audit().await.unwrap().0.is_empty());
 }

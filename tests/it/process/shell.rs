@@ -108,7 +108,11 @@ async fn a_probe_that_runs_a_command_learns_by_its_exit_code_whether_the_daemon_
         run(&all).await
     };
     // Nobody says who asks, and nobody wants to know.
-    let served = health(&[]).await;
+    let served = until("it serves", async || {
+        let output = health(&[]).await;
+        (output.status.code() != Some(1)).then_some(output)
+    })
+    .await;
     assert_eq!(
         (served.status.code(), stdout(&served).as_str()),
         (Some(0), "serving\n"),
@@ -130,6 +134,28 @@ async fn a_probe_that_runs_a_command_learns_by_its_exit_code_whether_the_daemon_
     assert_eq!(health(&[]).await.status.code(), Some(0));
     daemon.stop().await;
     assert_eq!(health(&[]).await.status.code(), Some(4));
+}
+
+#[tokio::test]
+async fn a_daemon_that_opens_its_ledger_does_not_serve_yet() {
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let home = Home::beside(&simulator);
+    let first = home.serve().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It waits for the lock of the directory, which is as long as opening can be made to take.
+    let waiting =
+        Home::beside(&simulator).keeping_its_ledger_in(home.data()).with("grpc.listen", text(free));
+    let mut second = waiting.start();
+    let address = format!("http://{free}");
+    let told = until("it answers", async || {
+        let output = run(&["--address", &address, "health"]).await;
+        (output.status.code() != Some(4)).then_some(output)
+    })
+    .await;
+    assert_eq!((told.status.code(), stdout(&told).as_str()), (Some(1), "not serving\n"));
+    second.signal(rustix::process::Signal::TERM);
+    second.ended().await;
+    first.stop().await;
 }
 
 #[tokio::test]
