@@ -154,6 +154,8 @@ pub struct Engine {
     /// The tokens that alone are ordered and deleted, where that is not all of them.
     trials: Option<BTreeSet<Sequence>>,
     holds: Holds,
+    /// The plan wants more orders than the last turn wrote down.
+    orders_due: bool,
     demand: Demand,
     chores: Chores,
     /// What the ledger takes of its volume, as of the last look around.
@@ -187,6 +189,7 @@ impl Engine {
                 n = self.calls.recv_many(&mut calls, COMMIT_GROUP_MAX), if !self.calls.is_closed() || !self.calls.is_empty() => {
                     debug_assert!(n > 0 || self.calls.is_closed());
                 }
+                () = std::future::ready(()), if self.orders_due => (),
                 () = tokio::time::sleep_until(Instant::now() + wake) => (),
             }
             // Notes never wait for calls; calls that are there ride along.

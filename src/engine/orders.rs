@@ -25,9 +25,11 @@ impl Engine {
         }
     }
 
-    /// Writes down new orders, so that they are durable before any call leaves (B2), and withdraws
-    /// those that do not fit any more (C1).
+    /// Writes down a new order, so that it is durable before its call leaves (B2), and withdraws those that
+    /// do not fit any more (C1). One order a turn, although more may be due: hundreds of new ids keep the
+    /// callers of the same turn waiting, and calls that leave one after the other are answered so.
     pub(super) fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
+        self.orders_due = false;
         if self.trials.is_some() {
             return;
         }
@@ -37,10 +39,11 @@ impl Engine {
         }
         let limit = self.supplier.health().batch_limit;
         let plan = self.pool.plan(now, self.hindrance(), limit);
-        for _ in 0..plan.orders {
-            let salts = (0..plan.batch).map(|_| self.salt()).collect();
+        if plan.orders > 0 {
+            let salts = self.salts(plan.batch);
             let _ = self.decide(&Command::Mint { salts }, now, turn);
         }
+        self.orders_due = plan.orders > 1;
     }
 
     /// Orders one token beyond the plan.
@@ -94,6 +97,13 @@ impl Engine {
         let mut salt = Salt::default();
         self.entropy.fill(&mut salt);
         salt
+    }
+
+    /// So many, drawn at once: each draw is a call of the system.
+    fn salts(&mut self, count: u32) -> Vec<Salt> {
+        let mut salts = vec![Salt::default(); count as usize];
+        self.entropy.fill(salts.as_flattened_mut());
+        salts
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         under_way: UnderWay::default(),
         trials,
         holds: super::Holds::default(),
+        orders_due: false,
         demand: Demand::default(),
         chores: super::Chores::new(now),
         usage,

@@ -5,7 +5,7 @@
 //! listing can show the past, as a store without snapshots does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     ops::Bound,
     sync::Arc,
 };
@@ -53,7 +53,7 @@ pub(super) struct Row {
 
 #[derive(Default)]
 pub(super) struct Pool {
-    tokens: BTreeMap<Arc<str>, Token>,
+    tokens: HashMap<Arc<str>, Token>,
     order: BTreeSet<Cursor>,
     version: u64,
     /// When each version began, oldest first.
@@ -74,7 +74,7 @@ impl Pool {
         self.tokens.get_mut(id)
     }
 
-    /// All tokens with their ids, by id.
+    /// All tokens with their ids, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Token)> {
         self.tokens.iter()
     }

@@ -172,10 +172,12 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 // --- The REST side ---
 
 async fn api(shared: Arc<Shared>, request: ApiRequest) -> Response {
+    let arrived = Instant::now();
     let Exchange { pid, latency, drip, reply } =
         shared.with(|world, wall| world.answer(wall, &request));
     let flight = pid.map(|pid| InFlight { shared: Arc::clone(&shared), pid });
-    let awake = shared.pause(latency).await;
+    // Our own work is part of it.
+    let awake = shared.pause(latency.saturating_sub(arrived.elapsed())).await;
     let Some(reply) = reply.filter(|_| awake) else { return hang_up() };
     match drip {
         Some(pause) => slowly(reply, pause, flight),

@@ -15,7 +15,7 @@ mod trials;
 mod waiting;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use argospool::{
     domain::{
@@ -28,7 +28,7 @@ use argospool::{
     store::memory::Memory,
 };
 
-use crate::world::{Bench, ended, policy, wish};
+use crate::world::{Bench, Watched, ended, policy, wish};
 
 const NO_WAIT: Duration = Duration::ZERO;
 
@@ -70,6 +70,15 @@ async fn a_pool_fills_to_its_target_in_full_batches() {
     assert_eq!(status.census.ready, 5_000);
     let batches: Vec<_> = bench.supplier.registrations().iter().map(Vec::len).collect();
     assert_eq!(batches, [500; 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_wait_for_one_order_to_be_written_and_never_for_several() {
+    let ledger = Watched::new(Memory::default());
+    let minted_at_once = ledger.minted_at_once.clone();
+    let bench = Bench::start(policy(5_000, 1_000), ledger).await;
+    bench.filled().await;
+    assert_eq!(minted_at_once.load(Ordering::Relaxed), 500);
 }
 
 #[tokio::test(start_paused = true)]

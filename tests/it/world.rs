@@ -22,7 +22,7 @@ use argospool::{
         refill,
         submission::{Fact, FactKind, Marks, Report},
         time::Timestamp,
-        token::{ClosedLease, Grant, Labels, Request},
+        token::{ClosedLease, Grant, Labels, Request, Stage},
     },
     engine::{Engine, Handle, LeaseView, Parts, Rejection, Settings, Status},
     port::{
@@ -295,6 +295,8 @@ pub struct Watched {
     ledger: Memory,
     pub opens: Arc<AtomicUsize>,
     pub free_bytes: Arc<AtomicU64>,
+    /// The most tokens of orders that one group had.
+    pub minted_at_once: Arc<AtomicUsize>,
     /// What changed earlier than this is not known any more.
     pub resumable: Arc<Mutex<Resumable>>,
 }
@@ -302,7 +304,8 @@ pub struct Watched {
 impl Watched {
     pub fn new(ledger: Memory) -> Self {
         let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
-        Self { ledger, opens: Arc::default(), free_bytes, resumable: Arc::default() }
+        let (opens, minted_at_once, resumable) = Default::default();
+        Self { ledger, opens, free_bytes, minted_at_once, resumable }
     }
 }
 
@@ -314,6 +317,9 @@ impl Ledger for Watched {
     }
 
     fn commit(&mut self, group: Group) -> Pending<'_, Result<(), LedgerError>> {
+        let minted =
+            group.tokens.iter().filter(|token| matches!(token.stage, Stage::Minted { .. }));
+        self.minted_at_once.fetch_max(minted.count(), Ordering::Relaxed);
         self.ledger.commit(group)
     }
 
