@@ -27,7 +27,7 @@ from scene import ROOT, Scene, get, until
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 # What runs in the image; the rest of compose.yaml is other people's.
-OURS = ("argospool", "simulator")
+OURS = ("argospool", "simulator", "callers")
 
 
 def run(*command, **options):
@@ -153,12 +153,16 @@ def trial(containers):
         assert service["read_only"] and service["cap_drop"] == ["ALL"], f"{name} may do more than it needs"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), f"{name} is open to others"
     assert all(services[name]["image"] == services["argospool"]["image"] for name in OURS)
-    assert services["simulator"]["network_mode"] == "service:argospool"
+    assert services["simulator"]["network_mode"] == services["callers"]["network_mode"] == "service:argospool"
     roots, processes = {}, {}
-    for name in OURS:
+
+    def begin(name):
         service = services[name]
         roots[name] = containers.lay(service)
         processes[name] = containers.start(roots[name], service["command"], service.get("environment"))
+
+    begin("argospool")
+    begin("simulator")
 
     here = roots["argospool"]
     health = containers.config["Healthcheck"]
@@ -166,6 +170,9 @@ def trial(containers):
     until("the health check passes", lambda: argospool(*health["Test"][2:])[0] == 0, health["StartPeriod"] / 1e9)
     until("the pool is filled", lambda: json.loads(argospool("status", "--output", "json")[1])["projects"][0]["can_lease"])
 
+    begin("callers")
+    leased = lambda: json.loads(argospool("status", "--output", "json")[1])["projects"][0]["counts"]["leased"]  # noqa: E731
+    until("callers take leases", lambda: leased() >= 10, 20)
     code, url = argospool("lease", "--userid", "user-17", "--url-only")
     assert code == 0, url
     token = re.search(r"token=([^&\s]+)", url)[1]
