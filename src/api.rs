@@ -9,6 +9,7 @@
 
 mod admin;
 mod auth;
+mod chronicle;
 mod codec;
 mod connection;
 mod convert;

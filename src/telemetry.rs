@@ -11,10 +11,12 @@ mod log;
 mod metrics;
 mod project;
 mod skew;
+mod tally;
 mod trace;
 
-pub use chronicle::Chronicle;
+pub use chronicle::{CallRecord, Chronicle, Sample};
 pub use log::{Format, InvalidFilter, LevelStand, LogLevel, log_level, start_log};
 pub use metrics::{MethodMetrics, Metrics};
 pub use project::ProjectMetrics;
+pub use tally::{Latencies, LeaseAnswers, ProjectTally};
 pub use trace::{Context, Flush, RequestId, TraceOptions, Traces, UnusableTraces};

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert,
+    chronicle, convert,
     desk::{Desk, Visit},
     level, preflight, problems,
     proto::{self, admin_service_server::AdminService},
@@ -93,6 +93,15 @@ impl AdminService for Admin {
         request: Request<proto::GetStatusRequest>,
     ) -> Result<Response<proto::GetStatusResponse>, Status> {
         self.status(request).await.map(Response::new).map_err(Failure::into_status)
+    }
+
+    async fn get_chronicle(
+        &self,
+        request: Request<proto::GetChronicleRequest>,
+    ) -> Result<Response<proto::GetChronicleResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let result = chronicle::get(&self.0, (&metadata, &extensions), request);
+        result.map(Response::new).map_err(Failure::into_status)
     }
 
     async fn list_tokens(

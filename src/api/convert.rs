@@ -212,6 +212,8 @@ pub(super) fn project(handle: &Handle, status: &Status) -> proto::ProjectStatus 
         plan: Some(plan(&status.plan, status.next_review)),
         can_lease: status.leasable > 0,
         problems: Vec::new(),
+        demand_tokens_per_second: status.demand,
+        usual_demand_tokens_per_second: status.usual_demand,
     }
 }
 
@@ -232,6 +234,7 @@ fn argos(status: &Status) -> proto::ArgosStatus {
         reported_tokens: status.count.map(|count| count.reported).unwrap_or_default(),
         reported_time: status.count.map(|count| timestamp(count.at)),
         simulated: status.supplier.simulated,
+        budget_calls: status.supplier.budget,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod chronicle;
 mod leases;
 mod links;
 mod revocations;

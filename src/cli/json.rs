@@ -52,6 +52,8 @@ pub(super) fn project(status: &ProjectStatus) -> Value {
         "plan": status.plan.as_ref().map(plan),
         "can_lease": status.can_lease,
         "problems": each(&status.problems, problem),
+        "demand_tokens_per_second": status.demand_tokens_per_second,
+        "usual_demand_tokens_per_second": status.usual_demand_tokens_per_second,
     })
 }
 
@@ -67,6 +69,7 @@ fn argos(status: &ArgosStatus) -> Value {
         "reported_tokens": status.reported_tokens,
         "reported_time": time(status.reported_time.as_ref()),
         "simulated": status.simulated,
+        "budget_calls": status.budget_calls,
     })
 }
 

@@ -26,8 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How the stock of a project stood at some moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// Wall time.
+    /// Wall time, for a clock on a wall.
     pub at: Timestamp,
+    /// The same moment, for its age.
+    pub taken: Instant,
     pub leasable: u32,
     pub leased: u32,
     /// Tokens that callers asked for per second.
@@ -81,6 +83,7 @@ impl Chronicle {
     fn sampled(&self, project: &ProjectName, status: &Status, at: Timestamp) {
         let sample = Sample {
             at,
+            taken: Instant::now(),
             leasable: status.leasable,
             leased: status.census.leased,
             demand: status.demand,

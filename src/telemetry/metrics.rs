@@ -32,17 +32,17 @@ pub(super) const REQUEST_BUCKETS: &[f64] =
 pub struct Metrics {
     registry: Registry,
     chronicle: Arc<Chronicle>,
-    lease_requests: IntCounterVec,
+    pub(super) lease_requests: IntCounterVec,
     grpc_started: IntCounterVec,
     grpc_handled: IntCounterVec,
-    grpc_seconds: HistogramVec,
+    pub(super) grpc_seconds: HistogramVec,
     webhooks: IntCounterVec,
     webhook_last: GaugeVec,
     scheduler_runs: IntCounterVec,
     scheduler_last_run: GaugeVec,
     watch_streams: IntGauge,
     panics: IntCounter,
-    pools: PoolCounters,
+    pub(super) pools: PoolCounters,
 }
 
 impl Metrics {

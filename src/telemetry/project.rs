@@ -62,7 +62,7 @@ const CALL_RESULTS: [&str; 12] = [
 /// The counters of all pools.
 pub(super) struct PoolCounters {
     chronicle: Arc<Chronicle>,
-    leases_created: IntCounterVec,
+    pub(super) leases_created: IntCounterVec,
     leases_presumed: IntCounterVec,
     leases_closed: IntCounterVec,
     decisions: IntCounterVec,
@@ -77,10 +77,10 @@ pub(super) struct PoolCounters {
     lease_seconds: HistogramVec,
     audit_breaches: IntCounterVec,
     commits_failed: IntCounterVec,
-    commit_seconds: HistogramVec,
+    pub(super) commit_seconds: HistogramVec,
     commit_group_size: HistogramVec,
     lease_wait_seconds: HistogramVec,
-    argos_requests: IntCounterVec,
+    pub(super) argos_requests: IntCounterVec,
     argos_request_seconds: HistogramVec,
 }
 

@@ -2,9 +2,9 @@ use super::*;
 use crate::{
     api::{
         proto::{
-            AuditRequest, GetLeaseRequest, GetStatusRequest, LeaseFilter, ListLeasesRequest,
-            ListTokensRequest, PauseRequest, PreflightRequest, RefillRequest, ReleaseLeaseRequest,
-            ResumeRequest, get_lease_request::Key,
+            AuditRequest, GetChronicleRequest, GetLeaseRequest, GetStatusRequest, LeaseFilter,
+            ListLeasesRequest, ListTokensRequest, PauseRequest, PreflightRequest, RefillRequest,
+            ReleaseLeaseRequest, ResumeRequest, get_lease_request::Key,
         },
         stand::{STOCK, Stand},
     },
@@ -133,6 +133,8 @@ async fn every_order_of_an_admin_needs_the_role() {
     let denied = || (Code::PermissionDenied, "NOT_ALLOWED".to_owned());
     let status = admin.get_status(by("web", GetStatusRequest::default())).await;
     assert_eq!(refusal(status), denied());
+    let chronicle = admin.get_chronicle(by("web", GetChronicleRequest::default())).await;
+    assert_eq!(refusal(chronicle), denied());
     let tokens = admin.list_tokens(by("web", ListTokensRequest::default())).await;
     assert_eq!(refusal(tokens), denied());
     assert_eq!(refusal(admin.refill(by("web", RefillRequest::default())).await), denied());

@@ -138,6 +138,10 @@ impl AdminService for Canned {
         Ok(Response::new(GetStatusResponse::default()))
     }
 
+    async fn get_chronicle(&self, _: Request<GetChronicleRequest>) -> Answer<GetChronicleResponse> {
+        Ok(Response::new(GetChronicleResponse::default()))
+    }
+
     async fn list_tokens(&self, _: Request<ListTokensRequest>) -> Answer<ListTokensResponse> {
         let tokens = vec![Token { token_ref: "t-1".into(), ..Token::default() }];
         Ok(Response::new(ListTokensResponse { tokens, next_page_token: String::new() }))
