@@ -45,6 +45,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod top;
 mod url;
 mod watch;
 mod wish;
@@ -97,6 +98,8 @@ enum Command {
     Simulator(SimulatorArgs),
     /// Show how the pools stand, what they plan, and why they rest
     Status(status::StatusArgs),
+    /// Show how a pool stands on the whole window, drawn anew while you look
+    Top(top::TopArgs),
     /// Fail unless the daemon serves; for probes that run a command
     Health(health::HealthArgs),
     /// Say why the pool stands as it does, where a lease stands, or what a refusal means
@@ -184,6 +187,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, screen).await,
             Self::Simulator(args) => simulator::run(args, screen).await,
             Self::Status(args) => status::run(args, remote, environment, screen).await,
+            Self::Top(args) => top::run(args, remote, environment, screen).await,
             Self::Health(args) => {
                 health::run(args, remote.connect(environment).await?, screen).await
             }

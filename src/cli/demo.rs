@@ -357,6 +357,7 @@ It stays up. Try, in another terminal:
   2. take a lease yourself, and see how the pool stands
        {binary}{flag} lease --email you@example.com
        {binary}{flag} status
+       {binary}{flag} top
   3. look at what a dashboard would see
        curl http://{http}/metrics
 

@@ -161,6 +161,15 @@ impl Remote {
         request
     }
 
+    /// Gives the daemon this long at most, unless the caller chose a timeout.
+    #[must_use]
+    pub(super) fn answering_within(mut self, limit: Duration) -> Self {
+        if !self.given {
+            self.timeout = self.timeout.min(limit);
+        }
+        self
+    }
+
     /// Leaves the daemon time to wait for a token, unless the caller chose a timeout.
     #[must_use]
     pub(super) fn allowing(mut self, wait: Duration) -> Self {

@@ -29,7 +29,8 @@ pub(super) struct StatusArgs {
     watch: Option<Duration>,
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
+/// Reads how often something is asked for again.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(every) if every >= Duration::from_millis(100) => Ok(every),
         Ok(_) => Err("expected at least 100ms".to_owned()),
@@ -152,7 +153,7 @@ fn strip(status: &ProjectStatus) -> [(Tone, String); 7] {
 }
 
 /// What a plan comes to, in a few words.
-fn plan_in_short(plan: &RefillPlan) -> String {
+pub(super) fn plan_in_short(plan: &RefillPlan) -> String {
     match (plan.need_tokens, plan.order_tokens) {
         (0, 0) => "full".to_owned(),
         (0, order) => format!("{} on order", words::count(order)),
@@ -268,11 +269,11 @@ fn argos_rows(argos: &ArgosStatus, screen: &Screen) -> Vec<(&'static str, String
     rows
 }
 
-fn condition_word(condition: i32) -> String {
+pub(super) fn condition_word(condition: i32) -> String {
     words::word(condition, ArgosCondition::as_str_name, "ARGOS_CONDITION_")
 }
 
-fn tone_of(condition: i32) -> Tone {
+pub(super) fn tone_of(condition: i32) -> Tone {
     match ArgosCondition::try_from(condition) {
         Ok(ArgosCondition::Up) => Tone::Good,
         Ok(ArgosCondition::Failing | ArgosCondition::Throttled) => Tone::Caution,
@@ -288,4 +289,4 @@ fn tone_of(condition: i32) -> Tone {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

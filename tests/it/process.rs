@@ -36,5 +36,6 @@ mod refused;
 mod shell;
 mod sick;
 mod stopped;
+mod top;
 mod transfer;
 mod url;

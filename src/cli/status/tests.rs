@@ -4,11 +4,11 @@ use crate::cli::{
     tests::{plain_screen, seconds_ago},
 };
 
-fn minutes(minutes: i64) -> Option<prost_types::Duration> {
+pub(in crate::cli) fn minutes(minutes: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds: minutes * 60, nanos: 0 })
 }
 
-fn healthy(project: &str) -> ProjectStatus {
+pub(in crate::cli) fn healthy(project: &str) -> ProjectStatus {
     ProjectStatus {
         project: project.into(),
         counts: Some(TokenCounts { minted: 188, ready: 4_812, drawn: 0, leased: 22, doomed: 3 }),
@@ -25,6 +25,7 @@ fn healthy(project: &str) -> ProjectStatus {
             last_success_time: Some(seconds_ago(2)),
             calls_in_flight: 1,
             budget_remaining: 99_120,
+            budget_calls: 100_000,
             reported_tokens: 4_837,
             reported_time: Some(seconds_ago(185)),
             ..ArgosStatus::default()
@@ -40,7 +41,7 @@ fn healthy(project: &str) -> ProjectStatus {
     }
 }
 
-fn in_trouble(project: &str) -> ProjectStatus {
+pub(in crate::cli) fn in_trouble(project: &str) -> ProjectStatus {
     ProjectStatus {
         project: project.into(),
         target_tokens: 500,
@@ -72,7 +73,7 @@ fn in_trouble(project: &str) -> ProjectStatus {
     }
 }
 
-fn daemon(projects: Vec<ProjectStatus>) -> GetStatusResponse {
+pub(in crate::cli) fn daemon(projects: Vec<ProjectStatus>) -> GetStatusResponse {
     GetStatusResponse {
         version: "0.1.0".into(),
         start_time: Some(seconds_ago(3 * 3_600 + 60)),
