@@ -17,6 +17,7 @@ mod preflight;
 pub mod preview;
 mod project;
 mod storage;
+mod volume;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -31,8 +32,10 @@ pub use ledger::{
 pub use policy::Unfit;
 pub use preflight::offline as preflight;
 
+use self::volume::ADVICE;
 use self::{
     addresses::Listeners, edges::Edges, preflight::Checkups, project::Opened, storage::Storage,
+    volume::Volume,
 };
 use crate::{
     api,
@@ -84,6 +87,11 @@ pub enum Failure {
     Argos { project: String, source: UnusableOptions },
     #[error("open the ledger of project {project}")]
     Ledger { project: String, source: LedgerError },
+    #[error(
+        "ledger.storage is persistent, but data_dir {0} is on an emptyDir, which is deleted with its pod: its tokens would stay \
+         at ARGOS and take room for good; {ADVICE}"
+    )]
+    DiesWithPod(String),
     #[error("open the data directory")]
     Storage(#[source] LedgerError),
     /// The configuration keeps no ledger that outlives the daemon.
@@ -151,6 +159,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     addresses::make_private(&settings.data_dir)
         .map_err(|error| Failure::DataDir(settings.data_dir.display().to_string(), error))?;
     let projects = policy::projects(&settings).map_err(Failure::Unfit)?;
+    let volume = lasting_volume(&settings)?;
     let listeners = Listeners::bind(&settings).await.map_err(Failure::Bind)?;
     let addresses = listeners.addresses(&settings).map_err(Failure::Addresses)?;
     let pools = Arc::new(Pools::new(projects.iter().map(|project| project.name.clone())));
@@ -188,7 +197,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     for project in projects {
         let name = project.name.clone();
         let Opened { engine, argos: client, keys: project_keys, examiner } =
-            project::open(project, &storage, &world, &metrics).await?;
+            project::open(project, &storage, &world, &metrics, &volume).await?;
         keys.add(name, client.clone(), project_keys);
         argos.get_or_insert(client);
         handles.push(examiner.handle.clone());
@@ -211,6 +220,21 @@ pub async fn start(settings: Settings, world: World) -> Result<Daemon, Failure> 
     );
     notify::ready();
     Ok(Daemon { addresses, settings, pools, keys, roster, storage, clock: world.clock })
+}
+
+/// A ledger that certainly dies with its pod is refused; of one that may, the log tells.
+fn lasting_volume(settings: &Settings) -> Result<Volume, Failure> {
+    let volume = Volume::of(settings);
+    match &volume {
+        Volume::EmptyDir => {
+            return Err(Failure::DiesWithPod(settings.data_dir.display().to_string()));
+        }
+        Volume::Doubtful(kind) => {
+            tracing::warn!(kind, advice = ADVICE, "the ledger may die with its container");
+        }
+        Volume::Lasting(_) | Volume::NotNeeded => (),
+    }
+    Ok(volume)
 }
 
 /// A lease that is given before a step of time ends too early by as much. After a long downtime ARGOS
@@ -265,6 +289,10 @@ impl Daemon {
                 Err(Failure::Task(why))
             }
         };
+        if ended.is_ok() {
+            let cut_off = Instant::now() + self.settings.stop_grace;
+            self.pools.open().for_each(|pool| pool.ends_by(cut_off));
+        }
         self.pools.begin_stop();
         notify::stopping();
         let cut_off = self.roster.stop(self.settings.stop_grace).await;

@@ -36,9 +36,9 @@ pub use self::{
     print::{example, reference},
     secrets::SecretSource,
     settings::{
-        Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, Life, Liveform,
-        Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, RequestShape, Role, Settings,
-        Telemetry, Tokens, Transfer, Webhook,
+        Argos, Caller, CallerProof, Grpc, Http, Jobs, Lease, Ledger, LedgerKind, LedgerStorage,
+        Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Refill, RefillMode, RequestShape,
+        Role, Settings, Telemetry, Tokens, Transfer, Webhook,
     },
 };
 use self::{

@@ -5,6 +5,7 @@
 //! wants done leaves as a value. The lints below and `tests/tidy.rs` hold it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod birth;
 pub mod demand;
 pub mod entropy;
 pub mod envelope;

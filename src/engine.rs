@@ -8,6 +8,7 @@
 //! ever unwound.
 
 mod chores;
+mod clearing;
 mod commit;
 mod dispatch;
 mod explain;
@@ -27,7 +28,7 @@ mod watch;
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -58,6 +59,7 @@ use crate::{
     port::{Clock, Condition, Ledger, LedgerError, Observer, Opening, Supplier, Usage},
 };
 use chores::Chores;
+use clearing::Clearing;
 use dispatch::Holds;
 use mailbox::{Call, Note};
 use waiting::Waiting;
@@ -107,6 +109,8 @@ pub struct Settings {
 pub struct Vitals {
     /// Pool time at which the commit that is under way began; 0: none is.
     committing_since: AtomicU64,
+    /// When the process is cut off, once somebody told it to stop.
+    cut_off: OnceLock<Instant>,
 }
 
 impl Vitals {
@@ -165,6 +169,8 @@ pub struct Engine {
     /// The last commit failed.
     failing: bool,
     stopping: bool,
+    /// Of a pool whose ledger will not be there after this stop.
+    clearing: Option<Clearing>,
 }
 
 impl Engine {
@@ -175,7 +181,8 @@ impl Engine {
     }
 
     /// Runs until told to stop, or until the ledger belongs to somebody else or cannot be used any
-    /// more. A stop finishes what was decided and waits for the calls that are out (S2).
+    /// more. A stop finishes what was decided and waits for the calls that are out (S2); that of a pool
+    /// whose ledger is ephemeral deletes at ARGOS what nobody holds.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), LedgerError> {
         let mut calls = Vec::with_capacity(COMMIT_GROUP_MAX);
         let mut notes = Vec::with_capacity(COMMIT_GROUP_MAX);
@@ -199,7 +206,8 @@ impl Engine {
                 calls.push(call);
             }
             let durable = self.turn(&mut notes, &mut calls).await?;
-            if self.stopping && self.under_way.calls() == 0 && self.notes.is_empty() {
+            if self.stopping && self.has_finished(self.clock.now()) {
+                self.tell_cleared();
                 self.turn_the_rest_away();
                 return Ok(());
             }
@@ -210,6 +218,11 @@ impl Engine {
 
     fn begin_stop(&mut self) {
         self.stopping = true;
+        // Who only looks takes nothing along, and after a failure the next process may find the ledger.
+        let asked = self.vitals.cut_off.get().filter(|_| self.trials.is_none());
+        if self.policy.ephemeral {
+            self.clearing = asked.copied().map(Clearing::begin);
+        }
         tracing::info!(project = %self.project, in_flight = self.under_way.calls(), "engine finishes");
     }
 
@@ -232,7 +245,12 @@ impl Engine {
         let record = Some(self.recorded.plus(TIME_RECORDED_EVERY).since(now));
         let caller =
             self.waiting.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        let next = [pool, held, record, caller].into_iter().flatten().min().unwrap_or(SLEEP_MAX);
+        let clearing = self
+            .clearing
+            .as_ref()
+            .map(|clearing| if self.pool.uncleared() { Duration::ZERO } else { clearing.left() });
+        let next =
+            [pool, held, record, caller, clearing].into_iter().flatten().min().unwrap_or(SLEEP_MAX);
         next.min(SLEEP_MAX)
     }
 

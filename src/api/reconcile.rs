@@ -5,12 +5,13 @@ use super::{
     desk::Visit,
     proto::{self, ReconcileRequest, ReconcileResponse},
     status::Failure,
-    validate::Faults,
+    validate::{self, Faults},
 };
 use crate::{
     domain::{
+        birth::Birth,
         fault::Reason,
-        pool::{Reconciliation, SuspectedCause},
+        pool::{Reconciliation, SuspectedCause, Unwanted},
     },
     engine::Rejection,
 };
@@ -19,7 +20,7 @@ pub(super) async fn reconcile(
     visit: &Visit<'_>,
     request: ReconcileRequest,
 ) -> Result<ReconcileResponse, Failure> {
-    check(visit, &request)?;
+    let which = check(visit, &request)?;
     let ReconcileRequest { dry_run, delete_foreign, including_ours, accept_loss, .. } = request;
     let (running, last) = visit.handle.reconciliation().await?;
     if request.read_only {
@@ -36,8 +37,9 @@ pub(super) async fn reconcile(
         visit.handle.accept_loss().await?;
     }
     if delete_foreign {
-        tracing::warn!(%project, by, including_ours, "foreign tokens are deleted by an operator's word");
-        visit.handle.delete_foreign(including_ours).await?;
+        let born_before = request.born_before.map(|time| time.to_string());
+        tracing::warn!(%project, by, including_ours, born_before, "foreign tokens are deleted by an operator's word");
+        visit.handle.delete_foreign(which).await?;
     }
     if !accept_loss && !delete_foreign {
         visit.handle.reconcile(dry_run).await?;
@@ -46,8 +48,10 @@ pub(super) async fn reconcile(
     Ok(response(running, last))
 }
 
-fn check(visit: &Visit<'_>, request: &ReconcileRequest) -> Result<(), Failure> {
+/// Which foreign ids are meant, if any are.
+fn check(visit: &Visit<'_>, request: &ReconcileRequest) -> Result<Unwanted, Failure> {
     let mut faults = Faults::default();
+    let born_before = validate::timestamp(request.born_before, "born_before", &mut faults);
     let acts = request.delete_foreign || request.accept_loss;
     if acts && request.confirm != visit.handle.project().as_str() {
         faults.add("confirm", "must be the name of the project");
@@ -55,13 +59,24 @@ fn check(visit: &Visit<'_>, request: &ReconcileRequest) -> Result<(), Failure> {
     if request.including_ours && !request.delete_foreign {
         faults.add("including_ours", "must come with delete_foreign");
     }
+    if born_before.is_some() && !request.including_ours {
+        faults.add("born_before", "must come with including_ours");
+    }
+    if born_before.is_some_and(|time| time > visit.rules.links.clock.now()) {
+        faults.add("born_before", "must not be in the future");
+    }
     if request.dry_run && acts {
         faults.add("dry_run", "must not come with delete_foreign or accept_loss");
     }
     if request.read_only && (acts || request.dry_run) {
         faults.add("read_only", "must stand alone");
     }
-    faults.check()
+    faults.check()?;
+    Ok(match born_before {
+        Some(time) => Unwanted::BornBefore(time),
+        None if request.including_ours => Unwanted::All,
+        None => Unwanted::Strangers,
+    })
 }
 
 fn response(running: bool, last: Option<Reconciliation>) -> ReconcileResponse {
@@ -83,5 +98,10 @@ fn report(report: Reconciliation) -> proto::ReconcileReport {
         foreign_hints: report.foreign_hints,
         void: report.void,
         dry_run: report.dry_run,
+        foreign_births: report.foreign_births.into_iter().map(birth).collect(),
     }
+}
+
+fn birth((birth, tokens): (Birth, u32)) -> proto::ForeignBirth {
+    proto::ForeignBirth { hour_time: Some(convert::timestamp(birth.begins())), tokens }
 }

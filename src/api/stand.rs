@@ -242,6 +242,7 @@ fn policy() -> Policy {
     Policy {
         refill: refill::Policy::try_new(STOCK, 5, 10, 2).unwrap(),
         prefix: TokenPrefix::parse("ap-").unwrap(),
+        ephemeral: false,
         cap: 1_000,
         reserve: 100,
         settle_delay: Duration::ZERO,

@@ -99,7 +99,7 @@ impl Asker<'_> {
             wish.text(value);
         }
         link::tell(&mut wish, &params, &request.template);
-        let token_bytes = self.handle.policy().prefix.as_str().len() + SEALED_SYMBOLS;
+        let token_bytes = self.handle.policy().token_bytes();
         let drafted = self.rules.links.draft(params, &request.template, token_bytes);
         let draft = drafted.map_err(|violations| {
             for Violation { field, rule } in violations {

@@ -74,6 +74,7 @@ fn pool(name: &str, project: &config::Project, ledger: &config::Ledger) -> Resul
     Ok(Policy {
         refill: refill.map_err(|error| unfit(error.to_string()))?,
         prefix: prefix.map_err(|error| unfit(error.to_string()))?,
+        ephemeral: ledger.storage == config::LedgerStorage::Ephemeral,
         cap: project.argos.cap_tokens,
         reserve: project.argos.reserve_tokens,
         settle_delay: outlasting(project.tokens.settle_delay),

@@ -80,6 +80,8 @@ pub(super) struct Examiner {
     pub settings: config::Project,
     pub clock: Arc<dyn Clock>,
     pub entropy: fn() -> Box<dyn Entropy>,
+    /// What is known of the volume of the ledger.
+    pub volume: Finding,
     /// One at a time: each orders a token.
     pub turn: Arc<Mutex<()>>,
 }
@@ -114,6 +116,7 @@ impl Examiner {
             told.addresses.as_deref(),
         ));
         findings.push(reach::clock(self.argos.last_time()));
+        findings.push(self.volume.clone());
         findings.push(room(status.as_ref(), answers));
         findings.push(trial);
         findings.push(self.sealing());
@@ -200,15 +203,19 @@ fn finding(
     Finding { name, result, summary: summary.into(), advice: advice.into() }
 }
 
-fn passed(name: &'static str, summary: impl Into<String>) -> Finding {
+pub(super) fn passed(name: &'static str, summary: impl Into<String>) -> Finding {
     finding(name, CheckResult::Passed, summary, "")
 }
 
-fn failed(name: &'static str, summary: impl Into<String>, advice: impl Into<String>) -> Finding {
+pub(super) fn failed(
+    name: &'static str,
+    summary: impl Into<String>,
+    advice: impl Into<String>,
+) -> Finding {
     finding(name, CheckResult::Failed, summary, advice)
 }
 
-fn not_checkable(
+pub(super) fn not_checkable(
     name: &'static str,
     summary: impl Into<String>,
     advice: impl Into<String>,

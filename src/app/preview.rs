@@ -18,7 +18,7 @@ use crate::{
     domain::{
         envelope::{Keyring, OpenedBy},
         ids::TokenId,
-        limits::{MARK_BYTES, SEALED_SYMBOLS},
+        limits::MARK_BYTES,
         liveform::{Occasion, envelope_of, said_inside},
         secret::Secret,
     },
@@ -93,7 +93,8 @@ impl Preview {
     }
 
     fn of_project(project: &Project, world: &World) -> Self {
-        let token = made_up(project.pool.prefix.as_str(), SEALED_SYMBOLS);
+        let prefix = project.pool.prefix.as_str();
+        let token = made_up(prefix, project.pool.token_bytes() - prefix.len());
         Self {
             project: project.name.to_string(),
             liveform: project.settings.liveform.clone(),

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Failure, World, keys::ProjectKeys, policy, preflight::Examiner, storage::Storage};
+use super::{
+    Failure, World, keys::ProjectKeys, policy, preflight::Examiner, storage::Storage,
+    volume::Volume,
+};
 use crate::{
     argos::{Argos, Operation, Surroundings},
     engine::{Engine, Parts},
@@ -25,6 +28,7 @@ pub(super) async fn open(
     storage: &Storage,
     world: &World,
     metrics: &Arc<Metrics>,
+    volume: &Volume,
 ) -> Result<Opened, Failure> {
     let policy::Project { name, settings, pool, engine, keys } = project;
     let counters = Arc::new(metrics.project(&name));
@@ -59,6 +63,7 @@ pub(super) async fn open(
         settings,
         clock: world.clock.clone(),
         entropy: world.entropy,
+        volume: volume.finding(),
         turn: Arc::default(),
     };
     Ok(Opened { engine, argos, keys, examiner })

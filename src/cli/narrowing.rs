@@ -85,12 +85,12 @@ impl StandingArgs {
 
 /// A time as it is written on a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     At(Timestamp),
     Ago(Duration),
 }
 
-fn moment(text: &str) -> Result<Moment, &'static str> {
+pub(super) fn moment(text: &str) -> Result<Moment, &'static str> {
     if let Ok(time) = text.parse() {
         return Ok(Moment::At(time));
     }
@@ -100,7 +100,7 @@ fn moment(text: &str) -> Result<Moment, &'static str> {
 }
 
 impl Moment {
-    fn to_proto(self, now: Timestamp) -> prost_types::Timestamp {
+    pub(super) fn to_proto(self, now: Timestamp) -> prost_types::Timestamp {
         let time = match self {
             Self::At(time) => time,
             // What is longer ago than the calendar reaches is as long ago as it reaches.

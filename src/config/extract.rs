@@ -11,8 +11,8 @@ use super::{
     secrets::{self, Place, SecretSource},
     settings::{
         Argos, Caller, CallerProof, CorrelationField, Grpc, Http, Jobs, Lease, Ledger, LedgerKind,
-        Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill, RefillMode,
-        RequestShape, Role, Settings, Telemetry, Tokens, Transfer, Webhook,
+        LedgerStorage, Life, Liveform, Log, LogFormat, Project, ProjectWebhook, Reconcile, Refill,
+        RefillMode, RequestShape, Role, Settings, Telemetry, Tokens, Transfer, Webhook,
     },
 };
 use crate::domain::{
@@ -82,6 +82,7 @@ fn telemetry(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Telemetry {
 fn ledger(of: &Scope<'_>) -> Ledger {
     Ledger {
         kind: of.get("kind"),
+        storage: of.get("storage"),
         witness_dir: of.get("witness_dir"),
         cache_bytes: of.get("cache"),
         retention: of.get("retention"),
@@ -409,6 +410,7 @@ macro_rules! from_choice {
 from_choice! {
     LogFormat { "auto" => Auto, "text" => Text, "json" => Json }
     LedgerKind { "sled" => Sled, "memory" => Memory }
+    LedgerStorage { "persistent" => Persistent, "ephemeral" => Ephemeral }
     RefillMode { "static" => Static }
     CorrelationField {
         "userid" => Userid, "cf1" => Cf1, "cf2" => Cf2, "cf3" => Cf3, "" => None

@@ -84,6 +84,7 @@ pub struct Telemetry {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     pub kind: LedgerKind,
+    pub storage: LedgerStorage,
     /// `None`: in the data directory.
     pub witness_dir: Option<PathBuf>,
     pub cache_bytes: u64,
@@ -98,6 +99,14 @@ pub enum LedgerKind {
     Sled,
     /// Lost at exit.
     Memory,
+}
+
+/// Whether the volume of the ledger outlives the place where the daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerStorage {
+    Persistent,
+    /// It dies with its pod, and what the ledger alone knows with it.
+    Ephemeral,
 }
 
 /// Cron expressions of six fields, seconds first, UTC.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::birth::Birth;
 use super::limits::{
     OWNER_BYTES_MAX, SUBMISSION_ID_MAX, TOKEN_ID_BYTES_MAX, TOKEN_ID_BYTES_MIN, TOKEN_PREFIX_MAX,
 };
@@ -111,6 +112,13 @@ impl TokenPrefix {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the ids begin with that are drawn in this hour, where they tell it.
+    #[must_use]
+    pub fn born_in(&self, birth: Birth) -> Self {
+        let symbols = birth.symbols().map(char::from);
+        Self(self.0.chars().chain(symbols).collect())
     }
 }
 

@@ -15,6 +15,8 @@ pub const TOKEN_ID_BYTES_MAX: usize = 64;
 pub const TOKEN_PREFIX_MAX: usize = 32;
 /// Symbols of the sealed part of an id: one block of 128 bits in base 62.
 pub const SEALED_SYMBOLS: usize = 22;
+/// Symbols of the hour of birth that stands before it in the ids of an ephemeral ledger.
+pub const BIRTH_SYMBOLS: usize = 4;
 /// Bytes of a mark of ours in a link: `mark-` and a sealed part.
 pub const MARK_BYTES: usize = 5 + SEALED_SYMBOLS;
 
@@ -69,7 +71,7 @@ pub const FREE_SPACE_FLOOR: u64 = 16 << 20;
 const _: () = {
     assert!(TOKENS_PER_CALL_MAX > 0);
     assert!(POOL_CAP.is_multiple_of(TOKENS_PER_CALL_MAX));
-    assert!(TOKEN_PREFIX_MAX + SEALED_SYMBOLS <= TOKEN_ID_BYTES_MAX);
+    assert!(TOKEN_PREFIX_MAX + BIRTH_SYMBOLS + SEALED_SYMBOLS <= TOKEN_ID_BYTES_MAX);
     // A prefix of one symbol is enough for a valid id.
     assert!(1 + SEALED_SYMBOLS >= TOKEN_ID_BYTES_MIN);
     // A block of 128 bits fits: 62^22 > 2^128.

@@ -8,6 +8,7 @@ mod apply;
 mod audit;
 mod census;
 mod changes;
+mod clearing;
 mod command;
 mod decide;
 mod event;
@@ -32,12 +33,15 @@ pub use open::Restored;
 pub use outcomes::{Bound, Unfinished};
 pub use outstanding::{Effect, UnderWay};
 pub use reconcile::{
-    Conclusion, ReconcilePolicy, Reconciliation, SuspectedCause, Wanted as ListingWanted,
+    Conclusion, Likeness, ReconcilePolicy, Reconciliation, SuspectedCause, Unwanted,
+    Wanted as ListingWanted,
 };
 
 use super::{
+    birth::Birth,
     ids::{OrderId, Revision, Sequence, TokenId, TokenPrefix},
     invariant::Breach,
+    limits::{BIRTH_SYMBOLS, SEALED_SYMBOLS},
     order::Order,
     pause::{Activity, Pause},
     recall::Recall,
@@ -52,6 +56,9 @@ use super::{
 pub struct Policy {
     pub refill: refill::Policy,
     pub prefix: TokenPrefix,
+    /// The ledger dies with the place where the process runs: new ids tell the hour of their birth, and
+    /// a stop clears what nobody holds ([`Command::Clear`]).
+    pub ephemeral: bool,
     pub cap: u32,
     /// Slots that are never used by us.
     pub reserve: u32,
@@ -82,6 +89,19 @@ pub struct Policy {
     /// How long after its lease closed a request is remembered (L3), and what ARGOS may have to tell
     /// of it is asked for.
     pub request_id_memory: Duration,
+}
+
+impl Policy {
+    /// What ids begin with that are drawn at this moment.
+    pub(super) fn prefix_at(&self, now: Timestamp) -> TokenPrefix {
+        if self.ephemeral { self.prefix.born_in(Birth::at(now)) } else { self.prefix.clone() }
+    }
+
+    /// Bytes of a token id that is drawn from now on.
+    pub fn token_bytes(&self) -> usize {
+        let birth = if self.ephemeral { BIRTH_SYMBOLS } else { 0 };
+        self.prefix.as_str().len() + birth + SEALED_SYMBOLS
+    }
 }
 
 /// ARGOS said that it is full.

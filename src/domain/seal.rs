@@ -19,7 +19,9 @@ use super::{
     limits::SEALED_SYMBOLS,
 };
 
-const SYMBOLS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// The alphabet of sealed ids, in the order of its digits.
+pub(super) const SYMBOLS: &[u8; 62] =
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LEASE_PREFIX: &str = "lease-";
 const MARK_PREFIX: &str = "mark-";
 const POSITION_PREFIX: &str = "watch-";
@@ -224,13 +226,7 @@ impl Seal {
         }
         let mut value: u128 = 0;
         for byte in text.bytes() {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'A'..=b'Z' => byte - b'A' + 10,
-                b'a'..=b'z' => byte - b'a' + 36,
-                _ => return None,
-            };
-            value = value.checked_mul(62)?.checked_add(u128::from(digit))?;
+            value = value.checked_mul(62)?.checked_add(u128::from(digit(byte)?))?;
         }
         let mut block = value.to_be_bytes().into();
         self.cipher.decrypt_block(&mut block);
@@ -243,6 +239,16 @@ impl Seal {
         let mut salt = Salt::default();
         salt.copy_from_slice(&block[11..]);
         Some((Sequence::new(u64::from_be_bytes(number)), salt))
+    }
+}
+
+/// What a symbol of the alphabet stands for.
+pub(super) fn digit(symbol: u8) -> Option<u8> {
+    match symbol {
+        b'0'..=b'9' => Some(symbol - b'0'),
+        b'A'..=b'Z' => Some(symbol - b'A' + 10),
+        b'a'..=b'z' => Some(symbol - b'a' + 36),
+        _ => None,
     }
 }
 

@@ -154,7 +154,8 @@ pub enum DoomCause {
     /// It is missing in ARGOS's list, and nobody was given it.
     Vanished,
     LeaseClosed,
-    /// It was only registered to see that it can be.
+    /// Nobody wants it any more: it was only registered to see that it can be, or its ledger will not be
+    /// there after this stop.
     Discarded,
 }
 

@@ -36,7 +36,7 @@ impl Holds {
         ends.into_iter().filter(|at| *at > now).map(|at| at.since(now)).min()
     }
 
-    fn of(&mut self, purpose: Purpose) -> &mut Timestamp {
+    pub(super) fn of(&mut self, purpose: Purpose) -> &mut Timestamp {
         match purpose {
             Purpose::Refill => &mut self.refill,
             Purpose::Purge => &mut self.purge,
@@ -49,7 +49,7 @@ impl Holds {
 impl Engine {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
         if self.stopping {
-            return;
+            return self.dispatch_clearances(now);
         }
         let batch = self.supplier.health().batch_limit;
         let only = self.trials.as_ref();
@@ -79,7 +79,7 @@ impl Engine {
 
     /// A call is a trace of its own, because it is made for the stock and for nobody in particular; callers
     /// who wait for what it brings are linked to it.
-    fn span_of(&self, purpose: Purpose, effect: &Effect) -> Span {
+    pub(super) fn span_of(&self, purpose: Purpose, effect: &Effect) -> Span {
         if Level::DEBUG > LevelFilter::current() {
             return Span::none();
         }
@@ -119,7 +119,7 @@ impl Engine {
         }
     }
 
-    fn send(&mut self, effect: Effect, span: Span) {
+    pub(super) fn send(&mut self, effect: Effect, span: Span) {
         let (supplier, report) = (self.supplier.clone(), self.report.clone());
         let work: Pending<'static, ()> = match effect {
             Effect::Register { order } => {

@@ -22,7 +22,7 @@ use crate::{
         pause::Activity,
         pool::{
             Command, Granted, Heard, ListingWanted, Policy, Reconciliation, Replacement, Reply,
-            Wanted,
+            Unwanted, Wanted,
         },
         seal::{RequestKey, Seal},
         submission::Report,
@@ -93,6 +93,11 @@ impl Handle {
 
     pub fn vitals(&self) -> &Vitals {
         &self.vitals
+    }
+
+    /// The process was told to stop and is cut off at this moment: what the stop does has to be done by then.
+    pub fn ends_by(&self, cut_off: Instant) {
+        let _ = self.vitals.cut_off.set(cut_off);
     }
 
     /// Leases, all or none, in the order of the wishes. Waits for tokens for at most `wait`.
@@ -360,10 +365,9 @@ impl Handle {
         self.order(Command::WantListing { wanted: ListingWanted { dry_run } }).await
     }
 
-    /// Deletes what the last listing found at ARGOS and is not ours; what looks as if it were only
-    /// with `like_ours`.
-    pub async fn delete_foreign(&self, like_ours: bool) -> Result<(), Rejection> {
-        self.order(Command::DoomForeign { like_ours }).await
+    /// Deletes of what the last listing found at ARGOS and is not ours what is meant.
+    pub async fn delete_foreign(&self, which: Unwanted) -> Result<(), Rejection> {
+        self.order(Command::DoomForeign { which }).await
     }
 
     /// A person looked at what vanished: it may be doomed, however much it is.

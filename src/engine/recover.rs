@@ -94,6 +94,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         condition: Condition::Up,
         failing: false,
         stopping: false,
+        clearing: None,
     };
     engine.take_out_of_use(suspect).await?;
     Ok((engine, handle))

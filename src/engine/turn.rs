@@ -97,10 +97,15 @@ impl Engine {
         for call in calls.drain(..) {
             self.take_call(call, now, &mut turn).await;
         }
-        self.mint(now, &mut turn);
+        if self.clearing.is_some() {
+            self.clear(now, &mut turn);
+        } else {
+            self.mint(now, &mut turn);
+        }
         let durable = self.commit(&mut turn, now).await?;
         if durable {
             turn.release();
+            self.count_cleared(&turn.events);
             for inspect in turn.inspections {
                 inspect(self);
             }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chores;
+mod clearing;
 mod closing;
 mod commit;
 mod listings;

@@ -4,6 +4,7 @@
 //! keeps what a ledger would keep, and audits after each step.
 
 mod audit;
+mod clearing;
 mod endings;
 mod facts;
 mod knowledge;

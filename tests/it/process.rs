@@ -18,6 +18,7 @@ mod damaged;
 mod diary;
 mod disk;
 mod doubt;
+mod ephemeral;
 mod frozen;
 mod hooks;
 mod keys;

@@ -134,9 +134,10 @@ pub struct Script {
     pub silent: bool,
     pub silent_deletions: bool,
     pub silent_answers: bool,
-    /// No call may leave, or no registration.
+    /// No call may leave, or none of one purpose.
     pub held: bool,
     pub held_refill: bool,
+    pub held_purge: bool,
     pub key_changes: u64,
 }
 
@@ -178,7 +179,9 @@ impl Scripted {
 impl Supplier for Scripted {
     fn admit(&self, purpose: Purpose) -> Result<(), Hold> {
         let script = self.state.lock().unwrap();
-        if script.held || (script.held_refill && purpose == Purpose::Refill) {
+        let refill = script.held_refill && purpose == Purpose::Refill;
+        let purge = script.held_purge && purpose == Purpose::Purge;
+        if script.held || refill || purge {
             return Err(Hold { retry_after: Duration::from_secs(5) });
         }
         Ok(())
@@ -399,6 +402,7 @@ pub fn policy(target: u32, low_water: u32) -> Policy {
     Policy {
         refill: refill::Policy::try_new(target, low_water, 500, 4).unwrap(),
         prefix: TokenPrefix::parse("ap-").unwrap(),
+        ephemeral: false,
         cap: 100_000,
         reserve: 0,
         settle_delay: Duration::from_secs(3),

@@ -175,6 +175,7 @@ async fn what_deletes_at_argos_must_be_meant() {
     let stand = Stand::ready().await;
     let mut admin = Admin::new(stand.serve(Access::default()).await);
     let plain = ReconcileRequest::default();
+    let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     let sure = ReconcileRequest { confirm: "default".to_owned(), ..plain.clone() };
     let delete =
         |request: &ReconcileRequest| ReconcileRequest { delete_foreign: true, ..request.clone() };
@@ -184,13 +185,23 @@ async fn what_deletes_at_argos_must_be_meant() {
         delete(&plain),
         accept(&plain),
         ReconcileRequest { including_ours: true, ..sure.clone() },
+        // What was born before a time looks like ours, and a time to come is a mistake.
+        ReconcileRequest { born_before: time(0), ..delete(&sure) },
+        ReconcileRequest { born_before: time(-1), including_ours: true, ..delete(&sure) },
+        ReconcileRequest {
+            born_before: time(9_999_999_999),
+            including_ours: true,
+            ..delete(&sure)
+        },
         ReconcileRequest { dry_run: true, ..accept(&sure) },
         ReconcileRequest { read_only: true, ..delete(&sure) },
     ] {
         let refused = refusal(admin.reconcile(request).await);
         assert_eq!(refused, (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
     }
-    for request in [delete(&sure), accept(&sure)] {
+    let born_before =
+        ReconcileRequest { born_before: time(0), including_ours: true, ..delete(&sure) };
+    for request in [delete(&sure), accept(&sure), born_before] {
         let refused = refusal(admin.reconcile(request).await);
         assert_eq!(refused, (Code::FailedPrecondition, "NOT_LISTED".to_owned()));
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Checkups;
 use crate::{
     api::{self, proto::PreflightResponse},
-    app::{Failure, VERSION, World, addresses, policy, project, storage::Storage},
+    app::{Failure, VERSION, World, addresses, policy, project, storage::Storage, volume::Volume},
     config::Settings,
     port::Checkup as _,
     task::{Roster, Task},
@@ -36,10 +36,11 @@ pub async fn offline(
     project.engine.trials_only = true;
     addresses::make_private(&settings.data_dir)
         .map_err(|error| Failure::DataDir(settings.data_dir.display().to_string(), error))?;
+    let volume = Volume::of(&settings);
     let storage = tokio::task::spawn_blocking(move || Storage::open(&settings)).await;
     let storage = storage.map_err(|_| Failure::Task("opening the ledger panicked".to_owned()))?;
     let storage = Arc::new(storage.map_err(Failure::Storage)?);
-    let examined = examine(project, &storage, &world).await;
+    let examined = examine(project, &storage, &world, &volume).await;
     // Whatever was handed in is on the disk when this returns.
     let _ = tokio::task::spawn_blocking(move || storage.close()).await;
     examined
@@ -49,13 +50,14 @@ async fn examine(
     project: policy::Project,
     storage: &Storage,
     world: &World,
+    volume: &Volume,
 ) -> Result<PreflightResponse, Failure> {
     let name = project.name.clone();
     let last_commit = storage.last_commit(std::iter::once(&name)).await;
     world.clock.continue_from(last_commit.map_err(Failure::Storage)?);
     let metrics = Metrics::new(VERSION, "");
     let project::Opened { engine, examiner, .. } =
-        project::open(project, storage, world, &metrics).await?;
+        project::open(project, storage, world, &metrics, volume).await?;
     let checkups = Checkups::new([name.clone()]);
     checkups.opened(examiner);
     let mut roster = Roster::default();

@@ -3,12 +3,15 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use super::*;
 use crate::{
     config::{self, Sources},
-    domain::envelope::{Cipher, Gcm, Nonce},
+    domain::{
+        envelope::{Cipher, Gcm, Nonce},
+        limits::{BIRTH_SYMBOLS, SEALED_SYMBOLS},
+    },
 };
 
 const WITH_SECRET_KEY: (&str, &str) = ("liveform.secret_key_file", "secret");
 
-/// The links of a project with these settings below `projects.default`, where the text of a key file
+/// The links of a project with these settings below `projects.default` and of the ledger, where the text of a key file
 /// follows from its name.
 fn preview(settings: &[(&str, &str)]) -> Preview {
     let dir = tempfile::tempdir().unwrap();
@@ -17,7 +20,9 @@ fn preview(settings: &[(&str, &str)]) -> Preview {
     for (key, value) in files.iter().chain(settings) {
         let value =
             if key.contains("_file") { key_file(dir.path(), value) } else { (*value).to_owned() };
-        overrides.push((format!("projects.default.{key}"), value));
+        let of_the_daemon = key.starts_with("ledger.");
+        let key = if of_the_daemon { (*key).to_owned() } else { format!("projects.default.{key}") };
+        overrides.push((key, value));
     }
     let loaded = config::load(&Sources { overrides, ..Sources::default() }).unwrap();
     Preview::of(&loaded.settings, "", &World::system()).unwrap()
@@ -53,6 +58,15 @@ fn a_made_up_token_is_as_long_as_a_real_one_and_says_that_it_is_none() {
         (link.plain, link.sealed),
         (["pid", "token", "userid"].map(str::to_owned).into(), vec![])
     );
+}
+
+/// U1: ids that tell the hour of their birth are longer.
+#[test]
+fn a_made_up_token_of_an_ephemeral_ledger_is_as_long_as_a_real_one() {
+    let preview = preview(&[("tokens.prefix", "kyc."), ("ledger.storage", "ephemeral")]);
+    let link = preview.link(LiveformParams::default(), "").unwrap();
+    let token = link.url.split_once("token=").unwrap().1.split_once('&').unwrap().0;
+    assert_eq!(token.len(), "kyc.".len() + BIRTH_SYMBOLS + SEALED_SYMBOLS);
 }
 
 #[test]

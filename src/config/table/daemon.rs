@@ -137,6 +137,12 @@ pub(super) const TABLES: &[Table] = &[
         keys: &[
             own("kind", Kind::Choice(&["sled", "memory"]), "sled", "memory is lost at exit"),
             own(
+                "storage",
+                Kind::Choice(&["persistent", "ephemeral"]),
+                "persistent",
+                "ephemeral is a volume that dies with its pod: SIGTERM deletes Ready tokens, and ids tell the hour",
+            ),
+            own(
                 "witness_dir",
                 Kind::PathOrNone,
                 "",

@@ -166,7 +166,7 @@ impl Pool {
                 }
             }
             Event::LossAccepted => self.listing.accept_loss(),
-            Event::ForeignDoomed { like_ours } => self.listing.doom_foreign(*like_ours),
+            Event::ForeignDoomed { which } => self.listing.doom_foreign(*which),
             Event::ForeignDeleted { tokens, done } => self.listing.foreign_deleted(tokens, *done),
             Event::Asked { submission, at } => self.outcomes.ask(submission.clone(), *at),
             Event::Answered { submission, answer: Answer::Nothing, at } => {

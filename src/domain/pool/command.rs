@@ -1,6 +1,6 @@
 //! Everything that can ever change a pool, and every answer to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::domain::{
     fault::Reason,
@@ -16,7 +16,7 @@ use crate::domain::{
     token::{ClosedLease, Grant, Lease, Request},
 };
 
-use super::ListingWanted;
+use super::{ListingWanted, Unwanted};
 
 /// What somebody wants of the pool, or what came to be known. Closed on purpose.
 #[derive(Clone, Debug)]
@@ -76,6 +76,11 @@ pub enum Command {
     Discard {
         sequence: Sequence,
     },
+    /// The ledger will not be there after this stop: dooms what is Ready, and gives up the orders of which
+    /// no call is out.
+    Clear {
+        sent: BTreeSet<OrderId>,
+    },
     /// An attempt to register an order came to its end.
     Attempted {
         order: OrderId,
@@ -110,7 +115,7 @@ pub enum Command {
     AcceptLoss,
     /// Deletes the foreign ids of the last listing.
     DoomForeign {
-        like_ours: bool,
+        which: Unwanted,
     },
     ForeignDeleted {
         tokens: Vec<TokenId>,

@@ -69,6 +69,7 @@ impl Pool {
             Command::Trial { salt, hindrance } => self.trial(*salt, *hindrance, now),
             Command::Ripen { order } => Ok(Verdict::done(self.ripen(*order, now))),
             Command::Discard { sequence } => Ok(Verdict::done(self.discard(*sequence, now))),
+            Command::Clear { sent } => Ok(Verdict::done(self.clear(sent, now))),
             Command::Attempted { order, attempt } => {
                 Ok(Verdict::done(self.attempted(*order, *attempt, now)))
             }
@@ -116,8 +117,8 @@ impl Pool {
                 Ok(Verdict::done(vec![Event::ListingWanted { at: now, wanted: *wanted }]))
             }
             Command::AcceptLoss => Ok(Verdict::done(vec![Event::LossAccepted])),
-            Command::DoomForeign { like_ours } => {
-                Ok(Verdict::done(vec![Event::ForeignDoomed { like_ours: *like_ours }]))
+            Command::DoomForeign { which } => {
+                Ok(Verdict::done(vec![Event::ForeignDoomed { which: *which }]))
             }
             Command::ForeignDeleted { tokens, done } => {
                 let (tokens, done) = (tokens.clone(), *done);

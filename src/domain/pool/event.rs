@@ -12,7 +12,7 @@ use crate::domain::{
     token::{ClosedLease, Decision, Doom, Lease, Token},
 };
 
-use super::{Answer, Conclusion, Count, KeyCheck, ListingWanted};
+use super::{Answer, Conclusion, Count, KeyCheck, Likeness, ListingWanted, Unwanted};
 
 /// What was told about an open lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,10 +160,10 @@ pub enum Event {
         unseen: BTreeSet<Sequence>,
         at: Timestamp,
     },
-    /// A page of them: ours, and those of others with whether they look like ours.
+    /// A page of them: ours, and those of others with how they look.
     Listed {
         seen: Vec<Sequence>,
-        foreign: Vec<(TokenId, bool)>,
+        foreign: Vec<(TokenId, Likeness)>,
         unreadable: u32,
         next: Option<Cursor>,
     },
@@ -180,9 +180,9 @@ pub enum Event {
     },
     /// A person looked at what vanished.
     LossAccepted,
-    /// An operator wants foreign ids gone, also those that look like ours or only the others.
+    /// An operator wants foreign ids gone.
     ForeignDoomed {
-        like_ours: bool,
+        which: Unwanted,
     },
     ForeignDeleted {
         tokens: Vec<TokenId>,

@@ -162,7 +162,7 @@ impl Pool {
                 effects.push(Effect::DeleteForeign { tokens });
             }
             let batch = batch.min(TOKENS_PER_CALL_MAX);
-            self.deletions(wanted, now, under_way, batch, &mut effects);
+            self.deletions(wanted, now, under_way, (batch, true), &mut effects);
         }
         effects
     }
@@ -307,12 +307,13 @@ impl Pool {
         effects.extend(asked.map(|submission| Effect::Ask { submission }));
     }
 
-    fn deletions(
+    /// `batch` is how many ids one call may carry, and whether one that is not full waits a little.
+    pub(super) fn deletions(
         &self,
         wanted: impl Fn(Sequence) -> bool,
         now: Timestamp,
         under_way: &UnderWay,
-        batch: u32,
+        (batch, linger): (u32, bool),
         effects: &mut Vec<Effect>,
     ) {
         if self.doomed.first().is_none_or(|(due, _)| now < *due) {
@@ -326,7 +327,7 @@ impl Pool {
         let rest = rest.filter(|at| !self.urgent.contains(at));
         let mut sequences = Vec::new();
         let mut suspects: BTreeMap<u32, Vec<Sequence>> = BTreeMap::new();
-        let mut patient = true;
+        let mut patient = linger;
         for (due, sequence) in first.chain(rest) {
             if calls == 0 {
                 return;
@@ -350,7 +351,7 @@ impl Pool {
             if sequences.len() >= batch as usize {
                 calls -= 1;
                 effects.push(Effect::Delete { sequences: std::mem::take(&mut sequences) });
-                patient = true;
+                patient = linger;
             }
         }
         // R2: a call that is not full waits a little for company.

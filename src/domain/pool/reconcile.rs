@@ -6,13 +6,17 @@
 //! written down. Where more has vanished than a small part of the stock, nothing is doomed before a person
 //! looked. Ids that are not ours are counted, and deleted on an operator's word alone.
 
+mod foreign;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+pub use self::foreign::{Likeness, Unwanted};
 use super::{Event, News, Pool};
 use crate::domain::{
+    birth::Birth,
     ids::{Sequence, TokenId},
     limits::POOL_CAP,
     paging::{Cursor, Step, Walk},
@@ -24,9 +28,6 @@ use crate::domain::{
 const PAGES_MAX: usize = POOL_CAP as usize / 100;
 /// Fewer missing tokens make no pattern.
 const PATTERN_MIN: usize = 10;
-/// Bytes of a foreign id that a report shows, and different beginnings that it shows at most.
-const HINT_BYTES: usize = 6;
-const HINTS_MAX: usize = 100;
 
 /// What the brake and the pause between listings are set to.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub struct Reconciliation {
     /// a second writer.
     pub foreign: u32,
     pub foreign_like_ours: u32,
+    /// The hours of birth that those which look like ours tell, with how many tell each; some tell none.
+    pub foreign_births: BTreeMap<Birth, u32>,
     /// How they begin and how many do, which tells an operator whose they are.
     pub foreign_hints: Vec<String>,
     /// Missing in this listing, and so far in no other.
@@ -104,8 +107,8 @@ pub(super) struct Listing {
     vanished: BTreeSet<Sequence>,
     /// Vanished, and waiting for a person.
     braked: BTreeSet<Sequence>,
-    /// Ids of others as of the last complete listing; true: it looks like one of ours.
-    foreign: BTreeMap<TokenId, bool>,
+    /// Ids of others as of the last complete listing.
+    foreign: BTreeMap<TokenId, Likeness>,
     /// Ids of others that an operator wants gone.
     unwanted: BTreeSet<TokenId>,
     report: Option<Reconciliation>,
@@ -119,7 +122,7 @@ struct Look {
     /// Ready or leased since before the first page was asked for, and not seen yet.
     unseen: BTreeSet<Sequence>,
     seen: u32,
-    foreign: BTreeMap<TokenId, bool>,
+    foreign: BTreeMap<TokenId, Likeness>,
     unreadable: u32,
     /// Deleted by ourselves meanwhile.
     gone: BTreeSet<Sequence>,
@@ -132,7 +135,7 @@ pub struct Conclusion {
     missing: BTreeSet<Sequence>,
     vanished: BTreeSet<Sequence>,
     braked: BTreeSet<Sequence>,
-    foreign: BTreeMap<TokenId, bool>,
+    foreign: BTreeMap<TokenId, Likeness>,
 }
 
 impl Listing {
@@ -158,7 +161,7 @@ impl Listing {
     pub(super) fn page(
         &mut self,
         seen: &[Sequence],
-        foreign: &[(TokenId, bool)],
+        foreign: &[(TokenId, Likeness)],
         unreadable: u32,
         next: Option<&Cursor>,
     ) {
@@ -216,8 +219,8 @@ impl Listing {
         self.vanished.append(&mut self.braked);
     }
 
-    pub(super) fn doom_foreign(&mut self, like_ours: bool) {
-        let unwanted = self.foreign.iter().filter(|(_, ours)| like_ours || !**ours);
+    pub(super) fn doom_foreign(&mut self, which: Unwanted) {
+        let unwanted = self.foreign.iter().filter(|(_, likeness)| which.is_meant(**likeness));
         self.unwanted = unwanted.map(|(token, _)| token.clone()).collect();
     }
 
@@ -306,9 +309,12 @@ impl Pool {
                 Some(sequence) if self.tokens.contains_key(&sequence) => seen.push(sequence),
                 Some(sequence) if look.gone.contains(&sequence) => (),
                 opened => {
-                    let prefix = self.policy.prefix.as_str();
-                    let like_ours = opened.is_some() || token.expose().starts_with(prefix);
-                    foreign.push((token.clone(), like_ours));
+                    let likeness = if opened.is_some() {
+                        Likeness::of_ours(token, &self.policy.prefix, now)
+                    } else {
+                        Likeness::of(token, &self.policy.prefix, now)
+                    };
+                    foreign.push((token.clone(), likeness));
                 }
             }
         }
@@ -339,14 +345,15 @@ impl Pool {
         let Look { wanted, foreign, seen, .. } = look;
         let void = step == Step::Void || look.unreadable > 0;
         let listed = seen + u32::try_from(foreign.len()).unwrap_or(u32::MAX);
-        let like_ours = foreign.values().filter(|ours| **ours).count();
+        let ours = foreign.values().filter(|likeness| **likeness != Likeness::None);
         let mut report = Reconciliation {
             at: now,
             listed,
             held: self.census().held(),
             foreign: u32::try_from(foreign.len()).unwrap_or(u32::MAX),
-            foreign_like_ours: u32::try_from(like_ours).unwrap_or(u32::MAX),
-            foreign_hints: hints(foreign.keys()),
+            foreign_like_ours: u32::try_from(ours.count()).unwrap_or(u32::MAX),
+            foreign_births: foreign::births(foreign.values()),
+            foreign_hints: foreign::hints(foreign.keys()),
             missing: 0,
             vanished_ready: 0,
             vanished_leased: 0,
@@ -456,15 +463,4 @@ impl Pool {
         let oldest = absent.len() >= PATTERN_MIN && (nearly_all || but_for_order);
         Some(if oldest { SuspectedCause::VolumeDeletion } else { SuspectedCause::DeletedElsewhere })
     }
-}
-
-/// The beginnings of ids, with how many begin so: enough to see whose they are, too little to use one.
-fn hints<'a>(tokens: impl Iterator<Item = &'a TokenId>) -> Vec<String> {
-    let mut counted: BTreeMap<&str, u32> = BTreeMap::new();
-    for token in tokens {
-        let shown = token.expose().get(..HINT_BYTES).unwrap_or_default();
-        *counted.entry(shown).or_default() += 1;
-    }
-    let hints = counted.into_iter().take(HINTS_MAX);
-    hints.map(|(shown, number)| format!("{shown}… ({number})")).collect()
 }

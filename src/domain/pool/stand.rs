@@ -18,6 +18,7 @@ pub(super) fn with_a_doomed_token() -> Pool {
     let policy = Policy {
         refill: refill::Policy::try_new(1, 0, 1, 1).unwrap(),
         prefix: TokenPrefix::parse("ap-").unwrap(),
+        ephemeral: false,
         cap: 10,
         reserve: 0,
         settle_delay: second,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use argospool::{
     domain::{
         ids::{Sequence, TokenId},
-        pool::Reconciliation,
+        pool::{Reconciliation, Unwanted},
         token::Stage,
     },
     store::memory::Memory,
@@ -61,7 +61,7 @@ async fn what_is_missing_twice_is_taken_out_and_what_is_foreign_on_a_persons_wor
     assert_eq!((told.vanished_ready, told.foreign), (3, 2));
     let deleted = || bench.supplier.deletions().concat();
     assert!(!deleted().iter().any(|token| token.expose().starts_with("theirs")));
-    bench.handle.delete_foreign(false).await.unwrap();
+    bench.handle.delete_foreign(Unwanted::Strangers).await.unwrap();
     let theirs = |deleted: Vec<TokenId>| {
         deleted.iter().filter(|token| token.expose().starts_with("theirs")).count()
     };

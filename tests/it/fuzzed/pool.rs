@@ -157,6 +157,7 @@ fn policy() -> Policy {
     Policy {
         refill: refill::Policy::try_new(500, 100, 500, 4).unwrap(),
         prefix: TokenPrefix::parse("ap-").unwrap(),
+        ephemeral: false,
         cap: 100_000,
         reserve: 0,
         settle_delay: Duration::from_secs(3),

@@ -24,6 +24,8 @@ pub enum Step {
     Trial,
     /// A token that may be Ready is not wanted any more.
     Discard(u8),
+    /// A stop clears the pool, and the process goes on after all.
+    Clear,
     /// One of the calls that the state asks for leaves.
     Call(u8),
     /// One of the calls that are out ends.
@@ -117,6 +119,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::Order),
         1 => Just(Step::Trial),
         1 => any::<u8>().prop_map(Step::Discard),
+        1 => Just(Step::Clear),
         12 => any::<u8>().prop_map(Step::Call),
         12 => (any::<u8>(), answer()).prop_map(|(which, answer)| Step::Answer(which, answer)),
         2 => any::<u8>().prop_map(Step::LateCopy),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use argospool::{
-    domain::pool::SuspectedCause,
+    domain::pool::{SuspectedCause, Unwanted},
     engine::{Bell, LeaseView},
     sim::{Command, RuleChange, TokenState, VolumeDeletion},
 };
@@ -106,8 +106,8 @@ async fn others_ids_are_counted_hinted_at_and_deleted_on_an_operators_word_alone
     assert_eq!(report.foreign_hints, ["ap-loo… (1)", "stagin… (7)"]);
 
     let left = |rig: &Rig| rig.simulator.counters(PID).unwrap().pool_size;
-    for (like_ours, foreign) in [(false, 1), (true, 0)] {
-        rig.handle.delete_foreign(like_ours).await.unwrap();
+    for (which, foreign) in [(Unwanted::Strangers, 1), (Unwanted::All, 0)] {
+        rig.handle.delete_foreign(which).await.unwrap();
         rig.until("they are gone", |_| left(&rig) == u64::from(TARGET + foreign)).await;
     }
     let counters = rig.simulator.counters(PID).unwrap();

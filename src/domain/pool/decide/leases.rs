@@ -48,6 +48,7 @@ impl Pool {
             | Command::Trial { .. }
             | Command::Ripen { .. }
             | Command::Discard { .. }
+            | Command::Clear { .. }
             | Command::Attempted { .. }
             | Command::Withdraw { .. }
             | Command::Deleted { .. }

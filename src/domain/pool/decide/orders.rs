@@ -18,13 +18,14 @@ const UNCLEAR_MAX: u32 = 3;
 impl Pool {
     pub(super) fn mint(&self, salts: &[Salt], now: Timestamp) -> Event {
         let id = OrderId(self.next);
+        let prefix = self.policy.prefix_at(now);
         let tokens: Vec<Token> = (0..)
             .zip(salts)
             .map(|(step, salt)| {
                 let sequence = self.next.plus(step);
                 Token {
                     sequence,
-                    id: self.seal.token_id(&self.policy.prefix, sequence, *salt),
+                    id: self.seal.token_id(&prefix, sequence, *salt),
                     minted: now,
                     revision: Revision::default(),
                     stage: Stage::Minted { order: id },
@@ -41,7 +42,12 @@ impl Pool {
         Event::Minted { order, tokens }
     }
 
-    pub(super) fn attempted(&self, id: OrderId, attempt: Attempt, now: Timestamp) -> Vec<Event> {
+    pub(in crate::domain::pool) fn attempted(
+        &self,
+        id: OrderId,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Vec<Event> {
         // An answer that comes twice, or for an order that was given up, says nothing new.
         let Some(Order { state: OrderState::Open { doubt, .. }, .. }) = self.orders.get(&id) else {
             return Vec::new();

@@ -66,6 +66,7 @@ impl World {
         let policy = Policy {
             refill: refill::Policy::try_new(TARGET, 5, BATCH, 3).unwrap(),
             prefix: TokenPrefix::parse("m").unwrap(),
+            ephemeral: true,
             cap: u32::try_from(CAP).unwrap(),
             reserve: RESERVE,
             unused_age_max: Some(Duration::from_secs(4_000)),
@@ -108,6 +109,10 @@ impl World {
                     self.tell(&Command::Ripen { order: OrderId(*sequence) });
                     self.tell(&Command::Discard { sequence: *sequence });
                 }
+            }
+            Step::Clear => {
+                let sent = self.under_way.orders.clone();
+                self.tell(&Command::Clear { sent });
             }
             Step::Call(which) => self.call(usize::from(*which)),
             Step::Answer(which, answer) => self.answer(usize::from(*which), *answer),

@@ -1,11 +1,16 @@
 //! Ids at ARGOS that are not ours: told apart by a listing, and deleted on a person's word alone.
 
+use std::time::Duration;
+
 use argospool::domain::{
+    birth::Birth,
     ids::{TokenId, TokenPrefix},
-    pool::{Command, Effect, Policy, Pool, UnderWay},
+    pool::{Command, Effect, Policy, Pool, UnderWay, Unwanted},
 };
 
 use crate::pool::{Desk, usual};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) fn id(text: &str) -> TokenId {
     TokenId::parse(text).unwrap()
@@ -57,11 +62,11 @@ fn foreign_ids_are_deleted_on_an_operator_s_word_alone() {
         desk.effects().into_iter().find_map(of)
     };
     assert_eq!(deletions(&desk), None);
-    desk.tell(&Command::DoomForeign { like_ours: false }).unwrap();
+    desk.tell(&Command::DoomForeign { which: Unwanted::Strangers }).unwrap();
     assert_eq!(deletions(&desk), Some(vec![theirs.clone()]));
     desk.tell(&Command::ForeignDeleted { tokens: vec![theirs.clone()], done: true }).unwrap();
     assert_eq!(deletions(&desk), None);
-    desk.tell(&Command::DoomForeign { like_ours: true }).unwrap();
+    desk.tell(&Command::DoomForeign { which: Unwanted::All }).unwrap();
     assert_eq!(deletions(&desk), Some(vec![like_ours]));
 }
 
@@ -111,7 +116,7 @@ fn foreign_ids_are_deleted_one_call_at_a_time_and_as_many_as_one_call_may_carry(
     tokens.extend(desk.ids_but(&[]));
     desk.want_listing(false);
     desk.page(tokens);
-    desk.tell(&Command::DoomForeign { like_ours: false }).unwrap();
+    desk.tell(&Command::DoomForeign { which: Unwanted::Strangers }).unwrap();
     let first = deletions(&desk, &UnderWay::default());
     assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [500]);
     let mut under_way = UnderWay::default();
@@ -131,10 +136,58 @@ fn foreign_ids_that_could_not_be_deleted_wait_for_another_word() {
     desk.want_listing(false);
     desk.page(tokens);
     for _ in 0..2 {
-        desk.tell(&Command::DoomForeign { like_ours: false }).unwrap();
+        desk.tell(&Command::DoomForeign { which: Unwanted::Strangers }).unwrap();
         assert_eq!(deletions(&desk, &UnderWay::default()), [vec![theirs.clone()]]);
         let tokens = vec![theirs.clone()];
         desk.tell(&Command::ForeignDeleted { tokens, done: false }).unwrap();
         assert_eq!(deletions(&desk, &UnderWay::default()), Vec::<Vec<TokenId>>::new());
     }
+}
+
+/// An id as another ephemeral ledger drew it so many hours ago.
+fn born(desk: &Desk, hours_ago: u32, number: u32) -> TokenId {
+    let prefix = &desk.pool.policy().prefix;
+    let born = prefix.born_in(Birth::at(desk.now.minus(hours_ago * HOUR)));
+    id(&format!("{}{number:022}", born.as_str()))
+}
+
+/// Hard case 14.
+#[test]
+fn of_what_killed_pods_left_only_what_was_certainly_born_before_is_deleted() {
+    let mut desk = Desk::stocked(usual(), 3);
+    let (old, older) = (born(&desk, 3, 1), born(&desk, 30, 2));
+    let younger = born(&desk, 2, 3);
+    let others = [id("other-0001"), id("ap-not-sealed-by-us"), id(&format!("ap-{:022}", 4))];
+    let mut tokens = desk.ids_but(&[]);
+    tokens.extend([&old, &older, &younger].map(Clone::clone));
+    tokens.extend(others);
+    desk.want_listing(true);
+    desk.page(tokens);
+    let report = desk.report();
+    assert_eq!((report.foreign, report.foreign_like_ours), (6, 5));
+    let births: Vec<_> = report.foreign_births.iter().map(|(at, tokens)| (*at, *tokens)).collect();
+    let hour = |ago: u32| Birth::at(desk.now.minus(ago * HOUR));
+    assert_eq!(births, [(hour(30), 1), (hour(3), 1), (hour(2), 1)]);
+    // To the millisecond: the whole hour must lie before.
+    let ends = hour(3).begins().plus(HOUR);
+    let just_not = Unwanted::BornBefore(ends.minus(Duration::from_millis(1)));
+    desk.tell(&Command::DoomForeign { which: just_not }).unwrap();
+    assert_eq!(deletions(&desk, &UnderWay::default()), [vec![older.clone()]]);
+    desk.tell(&Command::DoomForeign { which: Unwanted::BornBefore(ends) }).unwrap();
+    let [gone] = deletions(&desk, &UnderWay::default()).try_into().unwrap();
+    assert_eq!(std::collections::BTreeSet::from_iter(gone), [old, older].into());
+}
+
+/// An hour is read behind the prefix that is configured here, and nowhere else.
+#[test]
+fn an_id_of_another_prefix_tells_no_hour() {
+    let mut desk = Desk::stocked(usual(), 1);
+    let strange = id(&born(&desk, 3, 1).expose().replace("ap-", "op-"));
+    let mut tokens = desk.ids_but(&[]);
+    tokens.push(strange);
+    desk.want_listing(true);
+    desk.page(tokens);
+    assert!(desk.report().foreign_births.is_empty());
+    desk.tell(&Command::DoomForeign { which: Unwanted::BornBefore(desk.now) }).unwrap();
+    assert_eq!(deletions(&desk, &UnderWay::default()), Vec::<Vec<TokenId>>::new());
 }
