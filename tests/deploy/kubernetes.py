@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import urllib.parse
 
 import yaml
 
@@ -144,7 +145,8 @@ def agrees(rendered):
         if "secret" in volume:
             assert volume["secret"]["defaultMode"] & 0o007 == 0, "everybody could read the secrets"
     grace = rendered.pod["terminationGracePeriodSeconds"]
-    assert grace > 25, f"{grace} s are over before stop_grace is"
+    stop = int(tomllib.loads(rendered.configuration).get("stop_grace", "25s").removesuffix("s"))
+    assert grace > stop, f"{grace} s are over before stop_grace is"
     assert "webhook" not in rendered.configuration or 8080 in numbers
 
 
@@ -258,7 +260,9 @@ def sidecar_runs(scene, rendered):
     here = ("--address", f"unix:{pod.place}{address}")
     identity = service["securityContext"]
     user = pod.become(identity["runAsUser"], identity["runAsGroup"])
-    assert scene.argospool("lease", "--url-only", *here, **user).startswith("http"), "the service leases"
+    url = scene.argospool("lease", "--url-only", *here, **user).strip()
+    assert url.startswith("http"), "the service leases"
+    [leased] = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["token"]
     denied = subprocess.run([scene.binary, "status", *here], capture_output=True, timeout=30, **user)
     assert denied.returncode == 3, "the service is no admin"
     # As with kubectl exec, which gives a command the variables of its container.
@@ -276,6 +280,17 @@ def sidecar_runs(scene, rendered):
     rules.write_text(yaml.safe_dump({"groups": [{"name": "adapter", "rules": [{"record": "a:b", "expr": query}]}]}))
     run("promtool", "check", "rules", rules)
     pod.ends(process)
+    assert present(api) == {leased}, "what nobody holds is deleted at the end, and what the service holds is not"
+
+
+def present(api):
+    """The tokens that ARGOS has at this moment."""
+    tokens, offset = set(), 0
+    while offset is not None:
+        page = json.loads(get(api, f"/_sim/record?offset={offset}")[1])
+        tokens |= {token["token"] for token in page["tokens"] if token["state"] == "present"}
+        offset = page["next_offset"]
+    return tokens
 
 
 def slices_fit(scene, rendered):
