@@ -26,12 +26,11 @@ impl Engine {
     }
 
     /// Writes down a new order, so that it is durable before its call leaves (B2), and withdraws those that
-    /// do not fit any more (C1). One order a turn, although more may be due: hundreds of new ids keep the
-    /// callers of the same turn waiting, and calls that leave one after the other are answered so.
-    pub(super) fn mint(&mut self, now: Timestamp, turn: &mut Turn) {
-        self.orders_due = false;
+    /// do not fit any more (C1). One order a turn: hundreds of new ids keep the callers of the same turn
+    /// waiting, and calls that leave one after the other are answered so. True: the plan wants more.
+    pub(super) fn mint(&mut self, now: Timestamp, turn: &mut Turn) -> bool {
         if self.trials.is_some() {
-            return;
+            return false;
         }
         let orders = self.pool.misfits(&self.under_way);
         if !orders.is_empty() {
@@ -43,7 +42,7 @@ impl Engine {
             let salts = self.salts(plan.batch);
             let _ = self.decide(&Command::Mint { salts }, now, turn);
         }
-        self.orders_due = plan.orders > 1;
+        plan.orders > 1
     }
 
     /// Orders one token beyond the plan.

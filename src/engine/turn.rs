@@ -97,11 +97,12 @@ impl Engine {
         for call in calls.drain(..) {
             self.take_call(call, now, &mut turn).await;
         }
-        if self.clearing.is_some() {
+        self.orders_due = if self.clearing.is_some() {
             self.clear(now, &mut turn);
+            false
         } else {
-            self.mint(now, &mut turn);
-        }
+            self.mint(now, &mut turn)
+        };
         let durable = self.commit(&mut turn, now).await?;
         if durable {
             turn.release();
