@@ -13,6 +13,8 @@ mod commit;
 mod dispatch;
 mod explain;
 mod handle;
+mod hearing;
+mod look;
 mod mailbox;
 mod orders;
 mod pools;
@@ -43,7 +45,7 @@ pub use mailbox::{Bell, Rejection};
 pub use pools::Pools;
 pub use problems::Problem;
 pub(crate) use recover::restore;
-pub use status::Status;
+pub use status::{Status, Unanswered};
 pub use watch::{Watched, Watcher};
 
 use crate::{
@@ -61,6 +63,7 @@ use crate::{
 use chores::Chores;
 use clearing::Clearing;
 use dispatch::Holds;
+use hearing::Hearing;
 use mailbox::{Call, Note};
 use waiting::Waiting;
 use watch::Herald;
@@ -162,6 +165,7 @@ pub struct Engine {
     orders_due: bool,
     demand: Demand,
     chores: Chores,
+    hearing: Hearing,
     /// What the ledger takes of its volume, as of the last look around.
     usage: Usage,
     key_changes: u64,

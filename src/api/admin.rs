@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
 
 /// Bytes of the reason of a pause.
 const REASON_BYTES_MAX: usize = 256;
-/// How long a status waits for one project before it says that the project does not answer.
+/// How long a status waits for one project before it says how the project stood when it last answered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Admin(pub Arc<Desk>);
@@ -65,14 +65,13 @@ impl Admin {
                 projects.push(problems::dark(project, Reason::Starting));
                 continue;
             };
-            match timeout(PATIENCE, handle.status()).await {
-                Ok(Ok(status)) => {
+            match handle.look(PATIENCE).await {
+                Ok(status) => {
                     // One database holds the ledgers of all projects.
                     ledger_bytes = ledger_bytes.max(status.usage.bytes);
                     projects.push(project_status(handle, &status));
                 }
-                Ok(Err(rejection)) => projects.push(problems::dark(project, rejection.reason)),
-                Err(_) => projects.push(problems::dark(project, Reason::LedgerUnavailable)),
+                Err(rejection) => projects.push(problems::dark(project, rejection.reason)),
             }
         }
         Ok(proto::GetStatusResponse {
@@ -282,7 +281,7 @@ async fn explain(
         false => validate::lease_id(&lease_id, visit.handle.seal(), &mut faults),
     };
     faults.check()?;
-    let status = visit.handle.status().await?;
+    let status = visit.handle.look(PATIENCE).await?;
     let mut lines = match (sequence, lease_id.is_empty()) {
         (None, true) => Vec::new(),
         (None, false) => return Err(lease_not_found()),
@@ -297,7 +296,9 @@ async fn explain(
     if sequence.is_none() {
         lines.extend(status.explain());
         let problems = status.problems().into_iter();
-        lines.extend(problems.map(|problem| format!("{}: {}", problem.reason, problem.summary)));
+        lines.extend(problems.map(|problem| {
+            format!("{}: {} See {}.", problem.reason, problem.summary, problem.runbook())
+        }));
     }
     let plan = Some(convert::plan(&status.plan, status.next_review));
     Ok(proto::ExplainResponse { lines, plan })

@@ -214,6 +214,7 @@ pub(super) fn project(handle: &Handle, status: &Status) -> proto::ProjectStatus 
         problems: Vec::new(),
         demand_tokens_per_second: status.demand,
         usual_demand_tokens_per_second: status.usual_demand,
+        as_of_time: status.unanswered.map(|unanswered| timestamp(unanswered.since)),
     }
 }
 

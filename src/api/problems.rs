@@ -22,9 +22,9 @@ pub(super) fn dark(project: &ProjectName, reason: Reason) -> proto::ProjectStatu
 
 fn message(problem: Problem) -> proto::Problem {
     proto::Problem {
+        runbook: problem.runbook(),
         reason: problem.reason.to_owned(),
         summary: problem.summary,
         since_time: problem.since.map(convert::timestamp),
-        runbook: String::new(),
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn project(status: &ProjectStatus) -> Value {
         "problems": each(&status.problems, problem),
         "demand_tokens_per_second": status.demand_tokens_per_second,
         "usual_demand_tokens_per_second": status.usual_demand_tokens_per_second,
+        "as_of_time": time(status.as_of_time.as_ref()),
     })
 }
 

@@ -47,6 +47,7 @@ impl Engine {
             self.observer.group(turn.held.len(), began.elapsed());
         }
         self.observer.committed(&turn.events);
+        self.hearing.committed(&turn.heard, &turn.events, now);
         Ok(true)
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{LeaseView, Status};
+use super::{LeaseView, Status, Unanswered};
 use crate::domain::{
     fault::Reason,
     refill::{Hindrance, Rest},
@@ -17,8 +17,16 @@ impl Status {
     /// Whether it can lease, for how long, why it aims at that stock, why it orders or rests, and what happens
     /// next. What is not as it should be stands in [`Status::problems`].
     pub fn explain(&self) -> Vec<String> {
-        let mut lines = vec![self.leasing(), self.stock(), self.room(), self.plan_in_words()];
+        let mut lines = Vec::new();
+        if let Some(Unanswered { since, .. }) = self.unanswered {
+            lines.push(format!(
+                "The engine does not answer: but for leasing, everything is as it stood {} ago.",
+                in_words(self.now.since(since))
+            ));
+        }
+        lines.extend([self.leasing(), self.stock(), self.room(), self.plan_in_words()]);
         lines.extend(self.calls());
+        lines.extend(self.webhooks());
         let again = self.next_review.map(|at| in_words(at.since(self.now)));
         lines.push(match again {
             Some(span) => format!(
@@ -112,6 +120,13 @@ impl Status {
             ));
         }
         lines
+    }
+
+    /// Nothing where none came yet: perhaps none are configured.
+    fn webhooks(&self) -> Option<String> {
+        let heard = self.webhook_heard?;
+        let ago = in_words(self.now.since(heard));
+        Some(format!("The last webhook about a lease of ours came {ago} ago."))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The door to an engine. Nobody else sees its mailbox.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,7 +31,7 @@ use crate::{
         submission::Report,
         token::{ClosedLease, Ending, Lease, Request, Stage, Token},
     },
-    port::{LedgerError, Reader},
+    port::{Clock, LedgerError, Reader},
 };
 
 /// Leases that one commit revokes.
@@ -76,6 +79,9 @@ pub struct Handle {
     pub(super) notes: mpsc::Sender<Note>,
     pub(super) vitals: Arc<Vitals>,
     pub(super) audience: Audience,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How the pool stood when it last said so.
+    pub(super) told: Arc<Mutex<Option<Status>>>,
 }
 
 impl Handle {
@@ -399,10 +405,6 @@ impl Handle {
             }
         }
         Ok((breaches, held))
-    }
-
-    pub async fn status(&self) -> Result<Status, Rejection> {
-        self.inspect(Engine::status).await
     }
 
     /// Reminds the engine. A bell that finds no room is not missed: the engine is at work.

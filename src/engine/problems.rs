@@ -1,45 +1,60 @@
 //! What a person should know or do about a project: one sentence each, with the next step in it.
 
-use super::Status;
+use super::{Status, Unanswered, in_words};
 use crate::{
-    domain::{fault::Reason, pool::KeyCheck, time::Timestamp},
+    domain::{fault::Reason, limits::COMMIT_TIMEOUT, pool::KeyCheck, time::Timestamp},
     port::Condition,
 };
+
+const DISK_FULL: &str = "ArgospoolDiskFull";
+
+/// Where the pages for the person on call stand, in the repository.
+const RUNBOOKS: &str = "deploy/runbooks";
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// One of [`Problem::REASONS`].
+    /// The reason of one of [`Problem::KINDS`].
     pub reason: &'static str,
     /// For a person: what is the matter, and what to do.
     pub summary: String,
     pub since: Option<Timestamp>,
+    /// The alert whose page says more.
+    page: &'static str,
 }
 
 impl Problem {
-    /// Every reason there is, as the API spells them.
-    pub const REASONS: [&'static str; 20] = [
-        Reason::Starting.as_str(),
-        Reason::Draining.as_str(),
-        Reason::Halted.as_str(),
-        "KEY_MISMATCH",
-        Reason::LedgerUnavailable.as_str(),
-        "DISK_SPACE",
-        Reason::Paused.as_str(),
-        Reason::CapReached.as_str(),
-        "ARGOS_FAILING",
-        Reason::ArgosDown.as_str(),
-        Reason::ArgosKeyRefused.as_str(),
-        Reason::ArgosAddressRefused.as_str(),
-        "ARGOS_TRANSFER_REFUSED",
-        "ARGOS_THROTTLED",
-        Reason::PoolEmpty.as_str(),
-        "BUDGET_SPENT",
-        "STUCK_TOKENS",
-        "RECONCILE_BRAKE",
-        "TOKENS_HELD_BACK",
-        "FOREIGN_TOKENS",
+    /// Every kind there is: its reason, as the API spells it, and the alert that has the page about it.
+    pub const KINDS: [(&'static str, &'static str); 21] = [
+        (Reason::Starting.as_str(), "ArgospoolHandoutStopped"),
+        (Reason::Draining.as_str(), "ArgospoolHandoutStopped"),
+        (Reason::Halted.as_str(), "ArgospoolPromiseBroken"),
+        ("KEY_MISMATCH", "ArgospoolKeyMismatch"),
+        (Reason::LedgerUnavailable.as_str(), "ArgospoolHandoutStopped"),
+        ("DISK_SPACE", DISK_FULL),
+        (Reason::Paused.as_str(), "ArgospoolPaused"),
+        (Reason::CapReached.as_str(), "ArgospoolCapReached"),
+        ("ARGOS_FAILING", "ArgospoolArgosErrors"),
+        (Reason::ArgosDown.as_str(), "ArgospoolArgosDown"),
+        (Reason::ArgosKeyRefused.as_str(), "ArgospoolArgosRefusesUs"),
+        (Reason::ArgosAddressRefused.as_str(), "ArgospoolArgosRefusesUs"),
+        ("ARGOS_TRANSFER_REFUSED", "ArgospoolArgosRefusesUs"),
+        ("ARGOS_THROTTLED", "ArgospoolArgosThrottled"),
+        (Reason::PoolEmpty.as_str(), "ArgospoolStockRunningOut"),
+        ("BUDGET_SPENT", "ArgospoolBudgetLow"),
+        ("STUCK_TOKENS", "ArgospoolStuckTokens"),
+        ("RECONCILE_BRAKE", "ArgospoolReconcileBrake"),
+        ("TOKENS_HELD_BACK", "ArgospoolTokensHeldBack"),
+        ("FOREIGN_TOKENS", "ArgospoolForeignTokens"),
+        ("WEBHOOKS_SILENT", "ArgospoolWebhooksSilent"),
     ];
+
+    /// `reason` is one of [`Problem::KINDS`].
+    fn new(reason: &'static str, summary: String, since: Option<Timestamp>) -> Self {
+        let page = Self::KINDS.iter().find(|(known, _)| *known == reason).map(|(_, page)| *page);
+        debug_assert!(page.is_some(), "{reason} is no kind of problem");
+        Self { reason, summary, since, page: page.unwrap_or("README") }
+    }
 
     /// Of a project that cannot be looked at, for this reason.
     pub fn dark(reason: Reason) -> Self {
@@ -50,7 +65,13 @@ impl Problem {
         } else {
             "The ledger does not answer: look at its disk, and at the log."
         };
-        Self { reason: reason.as_str(), summary: summary.to_owned(), since: None }
+        Self::new(reason.as_str(), summary.to_owned(), None)
+    }
+
+    /// The page for the person on call: a path in the repository, such as
+    /// `deploy/runbooks/ArgospoolArgosDown.md`.
+    pub fn runbook(&self) -> String {
+        format!("{RUNBOOKS}/{}.md", self.page)
     }
 }
 
@@ -59,8 +80,7 @@ impl Status {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut tell = |reason: &'static str, summary: String, since: Option<Timestamp>| {
-            debug_assert!(Problem::REASONS.contains(&reason), "{reason}");
-            problems.push(Problem { reason, summary, since });
+            problems.push(Problem::new(reason, summary, since));
         };
         for breach in &self.breaches {
             let then = if breach.promise.stops_hand_outs() {
@@ -75,14 +95,10 @@ impl Status {
                        belong to different projects; correct one of them, then resume leasing.";
             tell("KEY_MISMATCH", summary.to_owned(), None);
         }
-        if self.stopped == Some(Reason::LedgerUnavailable) {
-            let summary = "The disk of the ledger is full: free some space; no restart is needed.";
-            tell(Reason::LedgerUnavailable.as_str(), summary.to_owned(), None);
-        } else if self.disk_low {
-            let summary = "The disk of the ledger is nearly full and nothing is ordered: free some \
-                       space; hand-outs go on.";
-            tell("DISK_SPACE", summary.to_owned(), None);
-        }
+        problems.extend(ledger(self));
+        let mut tell = |reason: &'static str, summary: String, since: Option<Timestamp>| {
+            problems.push(Problem::new(reason, summary, since));
+        };
         for (activity, pause) in &self.pauses {
             let summary = format!(
                 "{} is paused by {}: resume it when the reason is gone.",
@@ -97,6 +113,44 @@ impl Status {
         stock(self, &mut tell);
         problems
     }
+}
+
+fn ledger(status: &Status) -> Option<Problem> {
+    let unavailable = |summary: String, since, page| {
+        Some(Problem { reason: Reason::LedgerUnavailable.as_str(), summary, since, page })
+    };
+    if let Some(Unanswered { since, commit_stalled }) = status.unanswered {
+        let (summary, page) = if commit_stalled >= COMMIT_TIMEOUT {
+            let span = in_words(commit_stalled);
+            let summary = format!(
+                "The disk of the ledger has not answered a commit for {span}: look for what blocks it; the \
+                 daemon goes on by itself when it answers."
+            );
+            (summary, "ArgospoolCommitStalled")
+        } else if status.disk_low {
+            let summary = "The ledger cannot be written, and its disk was nearly full: free some space; no \
+                           restart is needed.";
+            (summary.to_owned(), DISK_FULL)
+        } else {
+            let summary = "The ledger cannot be written or read: look at its disk, and at the log; no restart \
+                           is needed.";
+            (summary.to_owned(), "ArgospoolHandoutStopped")
+        };
+        let summary = format!("{summary} Everything else here is as the engine last told it.");
+        return unavailable(summary, Some(since), page);
+    }
+    if status.stopped == Some(Reason::LedgerUnavailable) {
+        let summary = "The disk of the ledger is full: free some space; no restart is needed.";
+        return unavailable(summary.to_owned(), None, DISK_FULL);
+    }
+    if status.commits_fail {
+        let summary = "The last write to the ledger failed: look at its disk, and at the log; it is tried again \
+                       by itself.";
+        return unavailable(summary.to_owned(), None, "ArgospoolCommitsFailed");
+    }
+    let summary = "The disk of the ledger is nearly full and nothing is ordered: free some space; \
+                   hand-outs go on.";
+    status.disk_low.then(|| Problem::new("DISK_SPACE", summary.to_owned(), None))
 }
 
 fn argos(status: &Status) -> Option<(&'static str, &'static str)> {
@@ -177,5 +231,26 @@ fn stock(status: &Status, tell: &mut impl FnMut(&'static str, String, Option<Tim
             status.foreign
         );
         tell("FOREIGN_TOKENS", summary, status.count.map(|count| count.at));
+    }
+    if status.webhooks_silent {
+        let summary = "ARGOS decides, as we learn by asking, and for a quarter of an hour no webhook came: see \
+                       in ARGOS's dashboard that the webhook's URL is ours with the secret of today, and what \
+                       in front of us may answer for us.";
+        tell("WEBHOOKS_SILENT", summary.to_owned(), status.webhook_heard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_problem_has_a_page_that_is_there() {
+        for (reason, _) in Problem::KINDS {
+            let page = Problem::new(reason, String::new(), None).runbook();
+            let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(text.contains("## What to do"), "{reason}: {page} is no page");
+        }
     }
 }

@@ -62,6 +62,8 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         notes: notes_in.clone(),
         vitals: vitals.clone(),
         audience: herald.audience(),
+        clock: clock.clone(),
+        told: Arc::default(),
     };
     let mut engine = Engine {
         project,
@@ -89,6 +91,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         orders_due: false,
         demand: Demand::default(),
         chores: super::Chores::new(now),
+        hearing: super::Hearing::default(),
         usage,
         key_changes: 0,
         condition: Condition::Up,
@@ -97,6 +100,7 @@ pub(super) async fn open(parts: Parts) -> Result<(Engine, Handle), LedgerError> 
         clearing: None,
     };
     engine.take_out_of_use(suspect).await?;
+    handle.tell(&engine.status());
     Ok((engine, handle))
 }
 

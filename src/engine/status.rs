@@ -16,9 +16,21 @@ use crate::{
     port::{SupplierHealth, Usage},
 };
 
+/// Why a status is old: the engine does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// When the pool stood so.
+    pub since: Timestamp,
+    /// For how long a commit has waited for the disk; 0: none does, and the ledger fails at once.
+    pub commit_stalled: Duration,
+}
+
 /// One look at a project between two commits.
 #[derive(Clone, Debug)]
 pub struct Status {
+    /// Set where everything but what concerns hand-outs is as the pool last told it.
+    pub unanswered: Option<Unanswered>,
+    /// When somebody looked, by pool time.
     pub now: Timestamp,
     pub census: Census,
     /// 0 whenever a new lease would be refused.
@@ -46,6 +58,10 @@ pub struct Status {
     /// Closed leases about which ARGOS may have more to tell, and submissions it is asked about.
     pub unfinished: u32,
     pub questions: u32,
+    /// When a webhook about something of ours came last, since the process started.
+    pub webhook_heard: Option<Timestamp>,
+    /// ARGOS decides, as we learn by asking, and its webhooks do not come.
+    pub webhooks_silent: bool,
     pub supplier: SupplierHealth,
     pub plan: Plan,
     pub next_review: Option<Timestamp>,
@@ -59,9 +75,25 @@ pub struct Status {
     /// The same if ARGOS were lost now, at the usual or the present demand, whichever is higher.
     pub outage_cover: Option<Duration>,
     pub usage: Usage,
+    /// The last commit failed, and none has succeeded since.
+    pub commits_fail: bool,
     /// So little space is left that nothing is ordered.
     pub disk_low: bool,
     pub stopping: bool,
+}
+
+impl Status {
+    /// The same, looked at later, when the engine does not answer: nothing can be leased.
+    pub(super) fn without_an_answer(self, now: Timestamp, commit_stalled: Duration) -> Self {
+        Self {
+            unanswered: Some(Unanswered { since: self.now, commit_stalled }),
+            now,
+            leasable: 0,
+            stopped: Some(Reason::LedgerUnavailable),
+            time_to_empty: lasts(0, self.demand),
+            ..self
+        }
+    }
 }
 
 impl Engine {
@@ -74,6 +106,7 @@ impl Engine {
         let supplier = self.supplier.health();
         let policy = self.pool.policy();
         Status {
+            unanswered: None,
             now,
             census: self.pool.census(),
             leasable,
@@ -95,6 +128,8 @@ impl Engine {
             reconciliation: self.pool.reconciliation().cloned(),
             unfinished: self.pool.unfinished(),
             questions: self.pool.questions(),
+            webhook_heard: self.hearing.last(),
+            webhooks_silent: self.hearing.is_silent(now),
             supplier,
             plan: self.pool.plan(now, self.hindrance(), supplier.batch_limit),
             next_review: self.pool.next_deadline(now),
@@ -105,6 +140,7 @@ impl Engine {
             time_to_empty: lasts(leasable, demand.fast()),
             outage_cover: lasts(leasable, demand.fast().max(demand.slow())),
             usage: self.usage,
+            commits_fail: self.failing,
             disk_low: self.usage.free_bytes < self.settings.free_space_min,
             stopping: self.stopping,
         }

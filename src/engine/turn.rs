@@ -15,7 +15,7 @@ use crate::{
         limits::FREE_SPACE_FLOOR,
         order::Attempt,
         pause::Activity,
-        pool::{Command, Event, ListingWanted, Refusal, Reply},
+        pool::{Command, Event, Heard, ListingWanted, Refusal, Reply},
         refill::{Hindrance, Rest},
         time::Timestamp,
         token::{ClosedLease, Stage},
@@ -39,6 +39,8 @@ pub(super) struct Held {
 pub(super) struct Turn {
     pub held: Vec<Held>,
     pub events: Vec<Event>,
+    /// What webhooks came to.
+    pub heard: Vec<Heard>,
     inspections: Vec<Inspection>,
     /// The ledger failed at something else than the commit.
     pub broken: Option<LedgerError>,
@@ -233,6 +235,9 @@ impl Engine {
             }
             Note::Report { report, answer } => {
                 let result = self.take_report(report, now, turn).await;
+                if let Ok(Reply::Fact(heard)) = &result {
+                    turn.heard.push(*heard);
+                }
                 turn.hold(answer, result);
                 return;
             }

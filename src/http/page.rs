@@ -98,9 +98,11 @@ fn told(status: &Status) -> Value {
     let seconds = |span: Option<std::time::Duration>| span.map(|span| span.as_secs());
     let problems = status.problems().into_iter().map(|problem| {
         let since = problem.since.map(Timestamp::as_millis);
-        json!({ "reason": problem.reason, "summary": problem.summary, "since": since })
+        let runbook = problem.runbook();
+        json!({ "reason": problem.reason, "summary": problem.summary, "since": since, "runbook": runbook })
     });
     json!({
+        "as_of": status.unanswered.map(|unanswered| unanswered.since.as_millis()),
         "leasable": status.leasable,
         "target": status.target,
         "low_water": status.low_water,

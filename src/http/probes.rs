@@ -14,7 +14,6 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use crate::{
     domain::{fault::Reason, ids::ProjectName},
@@ -73,6 +72,9 @@ async fn readyz(State(probes): State<Arc<Probes>>, Query(question): Query<Questi
         known = true;
         let fault = match look(&probes.pools, project).await {
             Err(fault) => Some(fault.to_owned()),
+            Ok(status) if status.unanswered.is_some() => {
+                Some("the engine does not answer".to_owned())
+            }
             Ok(status) if question.lease.is_some() => cannot_lease(&status),
             Ok(_) => None,
         };
@@ -95,11 +97,7 @@ pub(super) async fn look(pools: &Pools, project: &ProjectName) -> Result<Status,
         .open()
         .find(|handle| handle.project() == project)
         .ok_or("the ledger is being opened")?;
-    match timeout(PATIENCE, handle.status()).await {
-        Ok(Ok(status)) => Ok(status),
-        Ok(Err(_)) => Err("the engine has stopped"),
-        Err(_) => Err("the engine does not answer"),
-    }
+    handle.look(PATIENCE).await.map_err(|_| "the engine has stopped")
 }
 
 fn cannot_lease(status: &Status) -> Option<String> {

@@ -1,12 +1,13 @@
 //! How the pools stand, read from the engines at the moment somebody asks.
 //!
-//! The sheet is new for every reading, so a pool that is gone, or does not answer, leaves no old
-//! number behind.
+//! The sheet is new for every reading, so a pool that is gone leaves no old number behind. Of one that does
+//! not answer, as on a disk without a byte, the numbers are those it told last, and their age says so: an
+//! alert that is about them stands, and a board does not go blank when it is needed most.
 
 use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, Opts, Registry, proto::MetricFamily};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
 use super::metrics::register;
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     port::Condition,
 };
 
-/// How long an engine may take to answer before it counts as stuck.
+/// How long an engine may take to answer before its last answer is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why hand-outs may be stopped whatever the stock.
@@ -36,6 +37,11 @@ const CONDITIONS: [(Condition, &str); 7] = [
 type OneNumber = (&'static str, &'static str, fn(&Status) -> Option<f64>);
 
 const NUMBERS: &[OneNumber] = &[
+    (
+        "status_age_seconds",
+        "How old the gauges of the project are, because its engine does not answer; 0 while it does.",
+        |s| Some(s.unanswered.map_or(0.0, |it| s.now.since(it.since).as_secs_f64())),
+    ),
     ("target_tokens", "Stock that refill aims at.", |s| Some(s.target.into())),
     ("low_water_tokens", "Below this stock parts of a batch are ordered.", |s| {
         Some(s.low_water.into())
@@ -75,9 +81,11 @@ const NUMBERS: &[OneNumber] = &[
     ("demand_tokens_per_second", "Tokens that callers asked for in the last half minute.", |s| {
         Some(s.demand)
     }),
-    ("usual_demand_tokens_per_second", "Tokens that callers usually ask for.", |s| {
-        Some(s.usual_demand)
-    }),
+    (
+        "usual_demand_tokens_per_second",
+        "Tokens that callers usually ask for: half an hour counts half; begins at 0 with the process.",
+        |s| Some(s.usual_demand),
+    ),
     ("time_to_empty_seconds", "How long the stock lasts at the present demand.", |s| {
         Some(or_for_ever(s.time_to_empty))
     }),
@@ -137,11 +145,9 @@ pub(super) async fn read(pools: &Pools, now: Timestamp) -> Vec<MetricFamily> {
     for handle in pools.open() {
         let handle = handle.clone();
         asked.spawn(async move {
-            let status = timeout(PATIENCE, handle.status()).await;
-            let look = match status {
-                Ok(Ok(status)) => Look::Status(Box::new(status)),
-                Ok(Err(rejection)) => Look::Dark(rejection.reason),
-                Err(_) => Look::Dark(Reason::LedgerUnavailable),
+            let look = match handle.look(PATIENCE).await {
+                Ok(status) => Look::Status(Box::new(status)),
+                Err(rejection) => Look::Dark(rejection.reason),
             };
             (handle.project().clone(), look)
         });
@@ -218,7 +224,7 @@ fn sheet(looks: &[(ProjectName, Look)], stalls: &[(ProjectName, Duration)]) -> V
             Look::Status(status) => status.problems(),
             Look::Dark(reason) => vec![Problem::dark(*reason)],
         };
-        for known in Problem::REASONS {
+        for (known, _) in Problem::KINDS {
             let is_open = problems.iter().any(|problem| problem.reason == known);
             let label = known.to_ascii_lowercase();
             problem.with_label_values(&[name, &label]).set(f64::from(u8::from(is_open)));

@@ -8,6 +8,7 @@ use crate::{
         },
         stand::{STOCK, Stand, eventually},
     },
+    engine::Bell,
     port::Condition,
 };
 
@@ -236,7 +237,42 @@ async fn an_explanation_says_why_the_pool_stands_as_it_does() {
     let refill = PauseRequest { activities: vec![Activity::Refill.into()], ..Default::default() };
     admin.pause(refill).await.unwrap();
     let lines = admin.explain(ExplainRequest::default()).await.unwrap().into_inner().lines;
-    assert!(lines.iter().any(|line| line.starts_with("PAUSED: refill is paused")), "{lines:?}");
+    let told = lines.iter().find(|line| line.starts_with("PAUSED: refill is paused")).unwrap();
+    assert!(told.ends_with("See deploy/runbooks/ArgospoolPaused.md."), "{told}");
+    let status = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!(status.projects[0].problems[0].runbook, "deploy/runbooks/ArgospoolPaused.md");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_status_and_explain_go_on_telling_what_is_known_and_what_is_the_matter() {
+    let stand = Stand::ready().await;
+    let mut admin = Admin::new(stand.serve(Access::default()).await);
+    let healthy = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!(healthy.projects[0].as_of_time, None);
+    stand.disk("default").set_full(true);
+    let refill = PauseRequest { activities: vec![Activity::Refill.into()], ..Default::default() };
+    // The second failure in a row closes the ledger for a second: the engine has no pool to show.
+    admin.pause(refill.clone()).await.unwrap_err();
+    let failing = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!(failing.projects[0].problems[0].reason, "LEDGER_UNAVAILABLE");
+    admin.pause(refill).await.unwrap_err();
+    let told = admin.get_status(GetStatusRequest::default()).await.unwrap().into_inner();
+    let told = told.projects[0].clone();
+    assert_eq!((told.can_lease, told.leasable_tokens), (false, 0));
+    assert_eq!((told.target_tokens, told.counts.unwrap().ready), (STOCK, STOCK));
+    let problem = &told.problems[0];
+    assert_eq!(problem.reason, "LEDGER_UNAVAILABLE");
+    assert_eq!(problem.since_time, told.as_of_time);
+    assert_eq!(problem.runbook, "deploy/runbooks/ArgospoolHandoutStopped.md");
+    let lines = admin.explain(ExplainRequest::default()).await.unwrap().into_inner().lines;
+    assert!(lines[1].starts_with("Leasing is refused: the ledger cannot write"), "{lines:?}");
+    stand.disk("default").set_full(false);
+    let handle = stand.handle("default");
+    eventually(async || {
+        handle.ring(Bell::Floor);
+        handle.status().await.is_ok_and(|status| status.leasable == STOCK)
+    })
+    .await;
 }
 
 #[tokio::test]

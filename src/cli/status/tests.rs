@@ -67,7 +67,7 @@ pub(in crate::cli) fn in_trouble(project: &str) -> ProjectStatus {
             reason: "ARGOS_ADDRESS_REFUSED".into(),
             summary: "ARGOS refuses the address of this host".into(),
             since_time: Some(seconds_ago(900)),
-            runbook: "deploy/runbooks/argos-refuses-us.md".into(),
+            runbook: "deploy/runbooks/ArgospoolArgosRefusesUs.md".into(),
         }],
         ..ProjectStatus::default()
     }
@@ -117,7 +117,7 @@ kyc      NO         0 of 500        -         -             address refused  500
 
 kyc
   ! ARGOS_ADDRESS_REFUSED: ARGOS refuses the address of this host (since 15 min ago)
-    deploy/runbooks/argos-refuses-us.md
+    deploy/runbooks/ArgospoolArgosRefusesUs.md
   refill paused by uid:1000, 11 min ago: new address at ARGOS
   refill rests: refill is paused
 "

@@ -120,6 +120,7 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "outage_cover_seconds",
         "refill_resting",
         "problem",
+        "status_age_seconds",
         "lease_seconds_bucket",
         "leases_created_total",
         "leases_closed_total",
@@ -311,9 +312,9 @@ fn table(text: &str) -> String {
     let mut helps = BTreeMap::new();
     let mut table = String::from(
         "# Metrics\n\nEverything at `/metrics` of the HTTP port, as the daemon itself tells it. Units stand in the names. \
-         Gauges of a project are read from its\nengine at every scrape, and are absent while it cannot be looked at; \
-         counters of what became of tokens and leases are a fold over committed\nevents, so that they cannot disagree \
-         with the ledger.\n\n| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n",
+         Gauges of a project are read from its\nengine at every scrape. While it does not answer they are what it told last, \
+         and `argospool_status_age_seconds` says how old that is;\nthey are absent before its ledger is open. Counters of what \
+         became of tokens and leases are a fold over committed events, so that they\ncannot disagree with the ledger.\n\n| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n",
     );
     for line in text.lines() {
         let mut words = line.splitn(4, ' ');
@@ -365,9 +366,24 @@ async fn a_ledger_that_does_not_answer_is_seen_although_its_engine_cannot_be_ask
     let text = stand.scraped().await;
     let stalled = "argospool_commit_stalled_seconds{project=\"default\"} 6";
     assert!(text.lines().any(|line| line.starts_with(stalled)), "{text}");
-    let problem = "argospool_problem{problem=\"ledger_unavailable\",project=\"default\"} 1";
-    assert!(text.lines().any(|line| line == problem), "{text}");
+    for line in [
+        "argospool_problem{problem=\"ledger_unavailable\",project=\"default\"} 1",
+        "argospool_handout_stopped{project=\"default\",reason=\"ledger_unavailable\"} 1",
+        "argospool_leasable_tokens{project=\"default\"} 0",
+        // What it told last goes on being told, with its age.
+        "argospool_tokens{project=\"default\",stage=\"ready\"} 20",
+        "argospool_target_tokens{project=\"default\"} 20",
+        "argospool_refill_resting{project=\"default\",reason=\"enough\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let age = "argospool_status_age_seconds{project=\"default\"} 6";
+    assert!(text.lines().any(|line| line.starts_with(age)), "{text}");
     stand.disk("default").release();
+    stand.until("default", |status| !status.pauses.is_empty()).await;
+    let text = stand.scraped().await;
+    let fresh = "argospool_status_age_seconds{project=\"default\"} 0";
+    assert!(text.lines().any(|line| line == fresh), "{text}");
 }
 
 #[tokio::test]

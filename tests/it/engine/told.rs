@@ -355,3 +355,33 @@ async fn an_audit_names_what_stopped_hand_outs_until_a_person_resumes() {
     bench.handle.resume(vec![Activity::Leasing]).await.unwrap();
     assert!(bench.handle.audit().await.unwrap().0.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn decisions_that_are_learned_by_asking_alone_tell_that_webhooks_are_silent() {
+    let bench = Bench::start(asking(), Memory::default()).await;
+    bench.filled().await;
+    let mut reports = Vec::new();
+    for number in 0..4 {
+        let (_, token) = leased(&bench).await;
+        let mut report = result(Some(&token), None, Decision::Approved);
+        report.fact.submission = Some(SubmissionId::parse(&format!("sub-{number}")).unwrap());
+        reports.push(report);
+    }
+    let webhook = reports.pop().unwrap();
+    assert_eq!(bench.handle.report(webhook.clone()).await.unwrap(), Heard::News);
+    let heard = bench.handle.status().await.unwrap().webhook_heard;
+    tokio::time::sleep(Duration::from_secs(16 * 60)).await;
+    let quiet = bench.handle.status().await.unwrap();
+    assert!(!quiet.webhooks_silent, "ARGOS may have had nothing to tell");
+    let page = SubmissionsPage { reports, next: None };
+    bench.supplier.script(|script| script.surveys.push_back(Outcome::Settled(page)));
+    bench.until("webhooks are missed", |status| status.webhooks_silent).await;
+    let status = bench.handle.status().await.unwrap();
+    let problems = status.problems();
+    let problem = problems.iter().find(|it| it.reason == "WEBHOOKS_SILENT").unwrap();
+    assert_eq!((problem.since, status.webhook_heard), (heard, heard));
+    let explained = status.explain();
+    assert!(explained.iter().any(|line| line.starts_with("The last webhook")), "{explained:?}");
+    assert_eq!(bench.handle.report(webhook).await.unwrap(), Heard::Known);
+    assert!(!bench.handle.status().await.unwrap().webhooks_silent);
+}
