@@ -1,7 +1,7 @@
 //! What the daemon tells about itself: metrics, log lines and traces.
 //!
 //! Counters of the pool are a fold over committed events, so a refused write never counts; gauges are
-//! read from the engines when somebody asks, so a pool that cannot be looked at has none that lie;
+//! read from the engines when somebody asks, and say how old they are where an engine does not answer;
 //! requests are counted when they are answered. No label ever holds a token, a lease, a URL, or a
 //! word that somebody outside chose.
 
@@ -9,6 +9,8 @@ mod chronicle;
 mod gauges;
 mod log;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod process;
 mod project;
 mod skew;
 mod tally;

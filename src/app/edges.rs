@@ -93,9 +93,9 @@ impl Edges<'_> {
         };
         let (pools, metrics, clock) =
             (self.pools.clone(), self.metrics.clone(), self.clock.clone());
-        metrics.expect_jobs(&jobs::NAMES);
+        metrics.expect_bells(&jobs::NAMES, clock.wall());
         roster.start(Task::Jobs, |stop| async move {
-            let on_run = Arc::new(move |job| metrics.scheduler_ran(job, clock.wall()));
+            let on_run = Arc::new(move |bell| metrics.rang(bell, clock.wall()));
             jobs::run(schedule, pools, on_run, stop).await.map_err(|error| error.to_string())
         });
         Ok(())

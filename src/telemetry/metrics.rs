@@ -7,6 +7,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+#[cfg(target_os = "linux")]
+use super::process::ProcessMetrics;
 use super::{
     chronicle::Chronicle,
     gauges, log,
@@ -59,7 +61,7 @@ impl Metrics {
         register(&registry, Ok(log::lines_counted()));
         #[cfg(target_os = "linux")]
         registry
-            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .register(Box::new(ProcessMetrics::new()))
             .expect("the process metrics have names of their own");
         let chronicle = Arc::<Chronicle>::default();
         Arc::new(Self {
@@ -103,8 +105,8 @@ impl Metrics {
             scheduler_last_run: gauges_by(
                 &registry,
                 "argospool_scheduler_last_run_timestamp_seconds",
-                "When the scheduler last rang, by job; absent before the first time.",
-                &["job"],
+                "When the scheduler last rang, by bell; before the first time, when the process started.",
+                &["bell"],
             ),
             watch_streams: register(
                 &registry,
@@ -113,8 +115,8 @@ impl Metrics {
             scheduler_runs: counters(
                 &registry,
                 "argospool_scheduler_runs_total",
-                "Times that the scheduler rang, by job.",
-                &["job"],
+                "Times that the scheduler rang, by bell.",
+                &["bell"],
             ),
             panics: register(
                 &registry,
@@ -203,17 +205,19 @@ impl Metrics {
         self.webhooks.with_label_values(&[project, trigger, result]).inc();
     }
 
-    /// Makes the series of the scheduler's jobs.
-    pub fn expect_jobs(&self, jobs: &[&'static str]) {
-        for job in jobs {
-            self.scheduler_runs.with_label_values(&[job]);
+    /// Makes the series of the scheduler's bells. Until one has rung it counts as rung at this wall time, so
+    /// that an alert sees a scheduler that never begins, and not one that has been silent for decades.
+    pub fn expect_bells(&self, bells: &[&'static str], started: Timestamp) {
+        for bell in bells {
+            self.scheduler_runs.with_label_values(&[bell]);
+            self.scheduler_last_run.with_label_values(&[bell]).set(started.as_secs_f64());
         }
     }
 
-    /// The scheduler rang for a job, at this wall time.
-    pub fn scheduler_ran(&self, job: &'static str, at: Timestamp) {
-        self.scheduler_last_run.with_label_values(&[job]).set(at.as_secs_f64());
-        self.scheduler_runs.with_label_values(&[job]).inc();
+    /// The scheduler rang this bell, at this wall time.
+    pub fn rang(&self, bell: &'static str, at: Timestamp) {
+        self.scheduler_last_run.with_label_values(&[bell]).set(at.as_secs_f64());
+        self.scheduler_runs.with_label_values(&[bell]).inc();
     }
 
     /// A stream of `WatchLeases` was opened.

@@ -23,9 +23,8 @@ MARK = "<!-- incidents: written by tests/observed/replay.py -->\n"
 
 
 def scraped(series, name):
-    """A series as it is in Prometheus: with the labels of its target, and `exported_` before a label of ours that hides behind them."""
+    """A series as it is in Prometheus: with the labels of its target."""
     metric, _, labels = series.rstrip("}").partition("{")
-    labels = re.sub(r'\bjob="', 'exported_job="', labels)
     return f'{metric}{{{labels}{"," if labels else ""}job="argospool",instance="{name}"}}'
 
 

@@ -109,7 +109,7 @@ BOARD = board(
                    [query(f"process_open_fds{{{PROCESS}}}", "{{instance}} open"), query(f"process_max_fds{{{PROCESS}}}", "{{instance}} most")],
                    "short", width=8, overrides=[colored("most$", RED, dashed=True, axis="short")]),
             series("Scheduler", "Since when each bell has not rung. floor rings every ten seconds.",
-                   [query(f"time() - argospool_scheduler_last_run_timestamp_seconds{{{PROCESS}}} < {WEEK}", "{{exported_job}}")], "s", width=8,
+                   [query(f"time() - argospool_scheduler_last_run_timestamp_seconds{{{PROCESS}}} < {WEEK}", "{{bell}}")], "s", width=8,
                    runbook="ArgospoolSchedulerStalled"),
             series("Panics", "Requests that ended in a panic: each is a mistake of ours.",
                    [query(f"sum(increase(argospool_panics_total{{{PROCESS}}}[$__rate_interval]))", "panics")], "short", width=8,

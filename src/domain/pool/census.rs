@@ -129,8 +129,9 @@ impl Pool {
     }
 
     /// Tokens of ours that ARGOS knows for certain, as far as anybody can know: not those whose
-    /// registration or deletion is in doubt, and none that is presumed leased, which a younger state
-    /// of the ledger may have deleted or never registered.
+    /// registration or deletion is in doubt, and none that is presumed leased without a word of ARGOS
+    /// about it, which a younger state of the ledger may have deleted or never registered. Too few are
+    /// certain rather than too many: what is not counts as foreign, and takes room under the cap (C1).
     pub(super) fn certain(&self) -> u32 {
         let mut certain = self.census().held();
         for order in self.orders.values() {
@@ -139,7 +140,11 @@ impl Pool {
             }
         }
         let presumed = |sequence: &Sequence| {
-            self.lease(*sequence).is_some_and(|(_, lease)| lease.holder == Holder::Presumed)
+            self.lease(*sequence).is_some_and(|(_, lease)| {
+                lease.holder == Holder::Presumed
+                    && lease.started.is_none()
+                    && lease.expires.is_none()
+            })
         };
         let presumed = self.due.iter().filter(|(_, sequence)| presumed(sequence)).count();
         let certain = certain.saturating_sub(u32::try_from(presumed).unwrap_or(u32::MAX));

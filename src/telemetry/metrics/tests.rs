@@ -36,7 +36,7 @@ fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
 async fn everything() -> (Stand, String) {
     let stand = Stand::ready().await;
     stand.server(Access::default());
-    stand.metrics.expect_jobs(&["floor"]);
+    stand.metrics.expect_bells(&["floor"], Timestamp::from_millis(1_500));
     stand.metrics.expect_webhooks(stand.pools.projects(), &[("created", "recorded")]);
     // The first count of ARGOS tells how many ids are there.
     stand.until("default", |status| status.count.is_some()).await;
@@ -85,7 +85,7 @@ async fn every_metric_keeps_the_naming_rules() {
         "promise",
         "trigger",
         "level",
-        "job",
+        "bell",
         "le",
         "version",
         "revision",
@@ -152,6 +152,7 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "ledger_bytes",
         "build_info",
         "scheduler_runs_total",
+        "scheduler_last_run_timestamp_seconds",
         "watch_streams",
         "panics_total",
     ] {
@@ -271,6 +272,32 @@ async fn a_decision_counts_once_however_often_its_line_changes() {
     assert!(text.contains("argospool_late_facts_total{project=\"default\"} 2\n"), "{text}");
 }
 
+#[tokio::test]
+async fn a_bell_that_never_rang_counts_from_the_start_of_the_process() {
+    let (stand, text) = everything().await;
+    let line = "argospool_scheduler_last_run_timestamp_seconds{bell=\"floor\"}";
+    assert!(text.contains(&format!("{line} 1.5\n")), "{text}");
+    stand.metrics.rang("floor", Timestamp::from_millis(9_000));
+    assert!(stand.scraped().await.contains(&format!("{line} 9\n")));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_time_of_the_processor_moves_in_fractions_of_a_second() {
+    let metrics = Metrics::new("1", "1");
+    let spent = async || {
+        let text = metrics.render(&Pools::new([]), Timestamp::ZERO).await;
+        let (_, line) = text.split_once("\nprocess_cpu_seconds_total ").unwrap();
+        line.split_once('\n').unwrap().0.parse::<f64>().unwrap()
+    };
+    let mut values = BTreeSet::new();
+    while values.len() < 3 {
+        values.insert(spent().await.to_bits());
+    }
+    let (first, last) = (values.first().unwrap(), values.last().unwrap());
+    assert!(f64::from_bits(*last) - f64::from_bits(*first) < 1.0);
+}
+
 /// T1: what an operator must see while the wall clock is not believed.
 #[tokio::test]
 async fn the_skew_of_the_clock_is_wall_time_less_pool_time() {
@@ -340,7 +367,6 @@ async fn the_documented_metrics_are_those_that_are_scraped() {
     stand.metrics.watch_clock(stand.clock.clone());
     let project = stand.pools.projects().next();
     stand.metrics.webhook(project, "created", "recorded", Timestamp::ZERO);
-    stand.metrics.scheduler_ran("floor", Timestamp::ZERO);
     let fresh = table(&stand.scraped().await);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/docs/metrics.md");
     if std::env::var_os("ARGOSPOOL_WRITE_GOLDEN").is_some() {

@@ -6,6 +6,7 @@ use argospool::domain::{
     order::Attempt,
     pool::{Command, Effect, KeyCheck, Policy, Refusal, UnderWay},
     refill::{Hindrance, Rest},
+    submission::FactKind,
 };
 
 use super::{Desk, policy, usual};
@@ -172,6 +173,18 @@ fn what_is_presumed_leased_hides_no_foreign_ids() {
     assert_eq!(desk.pool.census().doomed, 4);
     desk.counted(6 + 3, false);
     assert_eq!(desk.pool.foreign(), 3);
+}
+
+/// L1: whoever uses a token that was never handed out has found one of ours, and no stranger's.
+#[test]
+fn a_token_that_argos_saw_used_is_none_of_the_foreign_ones() {
+    let mut desk = Desk::stocked(usual(), 10);
+    assert!(desk.fact(Sequence::new(3), FactKind::Started));
+    assert!(desk.pool.halted());
+    desk.counted(10, false);
+    assert_eq!(desk.pool.foreign(), 0);
+    desk.counted(12, false);
+    assert_eq!(desk.pool.foreign(), 2);
 }
 
 #[test]
