@@ -131,7 +131,8 @@ pub fn start_log(settings: &Settings) -> Result<Option<Flush>, Mute> {
     let export = |endpoint| {
         Traces::start(TraceOptions {
             endpoint,
-            headers: otlp_headers,
+            headers: otlp_headers.as_ref().map(|source| source.secret.clone()),
+            headers_again: Box::new(move || otlp_headers.as_ref()?.read_again().ok().flatten()),
             timeout: otlp_timeout,
             sampling_ratio,
             version: VERSION,

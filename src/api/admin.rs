@@ -294,11 +294,12 @@ async fn explain(
         lines.push(format!("{}: {}", known.as_str(), engine::meaning(*known)));
     }
     if sequence.is_none() {
-        lines.extend(status.explain());
+        // What is the matter comes first; all that follows is how it stands beside.
         let problems = status.problems().into_iter();
         lines.extend(problems.map(|problem| {
             format!("{}: {} See {}.", problem.reason, problem.summary, problem.runbook())
         }));
+        lines.extend(status.explain());
     }
     let plan = Some(convert::plan(&status.plan, status.next_review));
     Ok(proto::ExplainResponse { lines, plan })

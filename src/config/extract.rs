@@ -73,7 +73,7 @@ fn telemetry(of: &Scope<'_>, errors: &mut Vec<ConfigError>) -> Telemetry {
     let headers = of.secret("otlp_headers", Place::Headers, errors);
     Telemetry {
         otlp_endpoint: (!endpoint.is_empty()).then_some(endpoint),
-        otlp_headers: headers.map(|source| source.secret),
+        otlp_headers: headers,
         otlp_timeout: of.get("otlp_timeout"),
         sampling_ratio: of.get("sampling_ratio"),
     }

@@ -75,7 +75,7 @@ pub struct Telemetry {
     /// Without a slash at its end. `None`: nothing is exported.
     pub otlp_endpoint: Option<String>,
     /// `name=value` behind commas, percent-encoded.
-    pub otlp_headers: Option<Secret>,
+    pub otlp_headers: Option<SecretSource>,
     pub otlp_timeout: Duration,
     /// 0 to 1.
     pub sampling_ratio: f64,

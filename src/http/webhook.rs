@@ -29,6 +29,7 @@ use axum::{
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::{sync::Semaphore, time::timeout};
+use tracing::{Instrument as _, field};
 
 use self::notice::{Notice, Trigger};
 pub use self::source::Allow;
@@ -128,7 +129,18 @@ impl Receiver {
             count(None, Trigger::None, End::WrongSecret);
             return End::WrongSecret.code();
         };
-        let (trigger, end) = self.take(receiving, request.into_body()).await;
+        // ARGOS names no trace, so it is one of its own.
+        let span = tracing::debug_span!(
+            parent: None,
+            "webhook",
+            project = %receiving.project,
+            trigger = field::Empty,
+            heard = field::Empty,
+        );
+        let (trigger, end) =
+            self.take(receiving, request.into_body()).instrument(span.clone()).await;
+        span.record("trigger", trigger.as_str());
+        span.record("heard", end.as_str());
         count(Some(&receiving.project), trigger, end);
         end.code()
     }

@@ -38,6 +38,8 @@ pub struct TraceOptions {
     pub endpoint: String,
     /// Headers of every request, as `name=value` behind commas, percent-encoded.
     pub headers: Option<Secret>,
+    /// Reads them again, after the collector refused those in use; `None` where that cannot be. May block.
+    pub headers_again: Box<dyn Fn() -> Option<Secret> + Send + Sync>,
     /// How long one request may take.
     pub timeout: Duration,
     /// Of the traces that begin here, 0 to 1. A caller's own trace is as that caller decided.
@@ -55,7 +57,7 @@ impl Traces {
     /// Starts the thread that sends. The second half is for the end of the process.
     pub fn start(options: TraceOptions) -> Result<(Self, Flush), UnusableTraces> {
         let sampling = Sampling::of(options.sampling_ratio);
-        let collector = Collector::new(&options)?;
+        let collector = Collector::new(options)?;
         let (queue, flush) = export::start(collector)?;
         let _ = SAMPLING.set(sampling);
         Ok((Self(Spans::new(queue, sampling)), flush))

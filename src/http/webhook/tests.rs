@@ -316,3 +316,40 @@ async fn a_ledger_that_is_not_open_yet_makes_argos_send_again() {
     let token = TokenId::parse("kyc-000000000001a").unwrap();
     assert_eq!(post(address, "new-one", &about("approved", &token)).await, 503);
 }
+
+#[derive(Clone, Default)]
+struct Page(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// P1: it says what kind of news it was and what became of it, and nothing of what it says.
+#[tokio::test]
+async fn a_webhook_is_a_span_that_says_what_became_of_it() {
+    let page = Page::default();
+    let writer = page.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let stand = Stand::ready().await;
+    let address = receiver(&stand, |_| ()).await;
+    let (token, _) = lease(&stand).await;
+    assert_eq!(post(address, "new-one", &about("created", &token)).await, 200);
+    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    let span = log.lines().find(|line| line.contains("webhook{")).unwrap();
+    for part in ["project=default", "trigger=\"created\"", "heard=\"recorded\""] {
+        assert!(span.contains(part), "{part}\n{span}");
+    }
+    assert!(!log.contains(token.expose()) && !log.contains("new-one"), "{log}");
+}

@@ -29,6 +29,7 @@ use super::{
     spans::Finished,
     spans_counted,
 };
+use crate::domain::secret::Secret;
 
 pub(super) const SENT: &str = "sent";
 pub(super) const DROPPED: &str = "dropped";
@@ -123,11 +124,12 @@ pub(super) struct Collector {
     client: Client,
     url: Url,
     headers: HeaderMap,
+    headers_again: Box<dyn Fn() -> Option<Secret> + Send + Sync>,
     resource: Resource,
 }
 
 impl Collector {
-    pub(super) fn new(options: &TraceOptions) -> Result<Self, UnusableTraces> {
+    pub(super) fn new(options: TraceOptions) -> Result<Self, UnusableTraces> {
         let url = Url::parse(&format!("{}{PATH}", options.endpoint.trim_end_matches('/')));
         let url = url.map_err(|_| UnusableTraces::Endpoint)?;
         let headers = match &options.headers {
@@ -145,11 +147,28 @@ impl Collector {
         }
         let client =
             builder.build().map_err(|error| UnusableTraces::Client(error.without_url()))?;
-        Ok(Self { client, url, headers, resource: Resource::of(options.version) })
+        let resource = Resource::of(options.version);
+        Ok(Self { client, url, headers, headers_again: options.headers_again, resource })
     }
 
-    /// How many spans it did not take.
-    async fn take(&self, spans: &[Finished]) -> Result<u64, Failed> {
+    /// How many spans it did not take. Where it refuses who we are the file of the headers is read again, and
+    /// what changed is tried at once: somebody may have replaced a secret.
+    async fn take(&mut self, spans: &[Finished]) -> Result<u64, Failed> {
+        let refused = match self.offer(spans).await {
+            Err(failed @ Failed::Refused(401 | 403)) => failed,
+            answered => return answered,
+        };
+        let fresh = (self.headers_again)().and_then(|text| read_headers(text.expose()));
+        match fresh {
+            Some(fresh) if fresh != self.headers => {
+                self.headers = fresh;
+                self.offer(spans).await
+            }
+            Some(_) | None => Err(refused),
+        }
+    }
+
+    async fn offer(&self, spans: &[Finished]) -> Result<u64, Failed> {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.header(CONTENT_TYPE, "application/x-protobuf");
         let answer = request.body(otlp::request(&self.resource, spans)).send().await;
@@ -301,7 +320,58 @@ fn read_headers(text: &str) -> Option<HeaderMap> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    /// A collector that wants this in a header, and the header of every request it was sent.
+    async fn collector(listener: TcpListener, wanted: &str, seen: mpsc::Sender<bool>) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let knows = String::from_utf8_lossy(&request).contains(wanted);
+            seen.send(knows).await.unwrap();
+            let status = if knows { "200 OK" } else { "401 Unauthorized" };
+            let answer =
+                format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_that_are_refused_are_read_again_and_what_was_refused_is_sent() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (seen, mut told) = mpsc::channel(8);
+        tokio::spawn(collector(listener, "authorization: new", seen));
+        let secret = |text: &str| Some(Secret::new(text.to_owned()));
+        let mut collector = Collector::new(TraceOptions {
+            endpoint,
+            headers: secret("authorization=old"),
+            headers_again: Box::new(move || secret("authorization=new")),
+            timeout: Duration::from_secs(5),
+            sampling_ratio: 1.0,
+            version: "1.2.3",
+        })
+        .unwrap();
+        assert_eq!(collector.take(&[]).await, Ok(0));
+        assert_eq!(collector.take(&[]).await, Ok(0));
+        let mut known = Vec::new();
+        while let Ok(knows) = told.try_recv() {
+            known.push(knows);
+        }
+        assert_eq!(known, [false, true, true], "the fresh ones are kept");
+        collector.headers_again = Box::new(|| None);
+        collector.headers = read_headers("authorization=other").unwrap();
+        assert_eq!(collector.take(&[]).await, Err(Failed::Refused(401)));
+    }
 
     #[test]
     fn headers_are_read_as_other_exporters_read_them() {

@@ -19,6 +19,9 @@ const ERROR: i32 = 2;
 const FAULTS: [&str; 6] =
     ["Unknown", "DeadlineExceeded", "Unimplemented", "Internal", "Unavailable", "DataLoss"];
 
+/// What a webhook came to, where it was not heard for our sake.
+const UNHEARD: [&str; 2] = ["unavailable", "sealed"];
+
 #[derive(Clone, PartialEq, Message)]
 struct Request {
     #[prost(message, repeated, tag = "1")]
@@ -157,11 +160,13 @@ fn span(finished: &Finished) -> Span {
     let (kind, name) = match finished.name {
         "request" => (SERVER, said("method").unwrap_or("request").to_owned()),
         "argos_call" => (CLIENT, format!("argos {}", said("operation").unwrap_or("call"))),
+        "webhook" => (SERVER, format!("webhook {}", said("trigger").unwrap_or("none"))),
         "work" => (INTERNAL, said("purpose").unwrap_or("work").to_owned()),
         other => (INTERNAL, other.to_owned()),
     };
     let failed = said("code").is_some_and(|code| FAULTS.contains(&code))
-        || said("result").is_some_and(|result| result != "settled");
+        || said("result").is_some_and(|result| result != "settled")
+        || said("heard").is_some_and(|heard| UNHEARD.contains(&heard));
     let start = nanos(finished.began);
     Span {
         trace_id: finished.trace.to_bytes(),

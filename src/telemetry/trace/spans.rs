@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The fields that leave. Each is a word or a number of ours, or an id that was checked (P1).
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 12] = [
     "method",
     "code",
     "reason",
@@ -35,6 +35,8 @@ const FIELDS: [&str; 10] = [
     "result",
     "attempt",
     "tokens",
+    "trigger",
+    "heard",
 ];
 /// No word of ours is longer.
 const TEXT_BYTES_MAX: usize = 96;
