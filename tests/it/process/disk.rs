@@ -66,6 +66,11 @@ async fn on_a_full_disk_it_keeps_what_it_promised_and_goes_on_when_there_is_room
     daemon.refuses_leases(Code::Unavailable, "LEDGER_UNAVAILABLE").await;
     let full = daemon.status().await;
     assert_eq!((full.leasable_tokens, full.can_lease), (0, false));
+    let problem = &full.problems[0];
+    assert_eq!(problem.reason, "LEDGER_UNAVAILABLE", "{problem:?}");
+    assert_eq!(problem.runbook, "deploy/runbooks/ArgospoolDiskFull.md");
+    assert_eq!(full.target_tokens, 4_000, "what is known goes on being told");
+    assert!(counts(&full).ready > 0, "{full:?}");
     assert_eq!(daemon.get("/livez").await.0, 200, "a restart would not help");
     load.end().await;
 
