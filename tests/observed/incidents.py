@@ -35,12 +35,15 @@ class Incident:
     environment: dict = dataclasses.field(default_factory=dict)
     # What happens so many minutes after the fault.
     later: tuple = ()
-    # What the command line is asked besides `status` after nine minutes: when, and what.
+    # What the command line is asked besides `explain` and `status` after nine minutes: when, and what.
     looks: tuple = ()
     tokens: int = 4_500
     volume: str = ""
-    # What `argospool status` must show, where it tells of this at all; of webhooks the metrics tell.
+    # What `argospool status` must show, and what `argospool explain` must say.
     shows: str = ""
+    explains: str = ""
+    # Whether they do within a minute of the fault, beside a daemon with short delays.
+    at_once: bool = True
 
 
 def argos_down(world):
@@ -138,44 +141,50 @@ INCIDENTS = [
     Incident(
         "argos_down", "ARGOS answers everything with 503; 4 leases a second are wanted.", 4, argos_down,
         pages={"ArgospoolStockRunningOut": 10}, tickets={"ArgospoolArgosDown": 7}, also=("ArgospoolStockLow",), shows="ARGOS_DOWN",
+        explains="ARGOS_DOWN: ARGOS does not answer",
     ),
     Incident(
         "key_revoked", "Somebody made another API key, and the old one is refused.", 1, key_revoked,
-        pages={"ArgospoolArgosRefusesUs": 4}, shows="ARGOS_KEY_REFUSED",
+        pages={"ArgospoolArgosRefusesUs": 4}, shows="ARGOS_KEY_REFUSED", explains="ARGOS_KEY_REFUSED: ARGOS refuses the API key",
     ),
     Incident(
         "cap_eaten", "Somebody else registers 95,000 tokens in the project.", 4, foreign_tokens,
         pages={"ArgospoolCapReached": 9}, tickets={"ArgospoolForeignTokens": 21}, also=("ArgospoolCapNear", "ArgospoolStockLow"),
         shows="at_cap", looks=((11, "reconcile --dry-run"),),
+        explains="FOREIGN_TOKENS: ARGOS counts 95000 tokens that are not of this ledger",
     ),
     Incident(
         "webhooks_silent", "No webhook arrives any more.", 1, webhooks_lost,
-        pages={}, tickets={"ArgospoolWebhooksSilent": 20},
+        pages={}, tickets={"ArgospoolWebhooksSilent": 20}, looks=((19, "explain"), (19, "status")), at_once=False,
+        shows="WEBHOOKS_SILENT", explains="WEBHOOKS_SILENT: ARGOS decides, as we learn by asking, and for a quarter of an hour no webhook came",
     ),
     Incident(
         "disk_full", "Somebody's file leaves 24 MiB to the ledger, ten minutes later nothing.", 2, disk_low,
         pages={"ArgospoolDiskFull": 3}, also=("ArgospoolDiskFilling", "ArgospoolCommitsFailed", "ArgospoolWebhooksRefused"),
-        later=((10, disk_full),), looks=((14, "status"),),
+        later=((10, disk_full),), looks=((14, "explain"), (14, "status")),
         volume="96m", tokens=3_500,
         settings={"refill": {"target_tokens": 4_000}},
         environment={"ARGOSPOOL_LEDGER__FREE_SPACE_MIN": "32MiB", "ARGOSPOOL_LEDGER__CACHE": "1MiB"}, shows="DISK_SPACE",
+        explains="DISK_SPACE: The disk of the ledger is nearly full and nothing is ordered",
     ),
     Incident(
         "demand_above_supply", "12 leases a second are wanted while 4 tokens a second come in.", 2, slow_and_wanted,
-        pages={"ArgospoolStockRunningOut": 8}, also=("ArgospoolStockLow",), shows="short", looks=((20, "status"),),
+        pages={"ArgospoolStockRunningOut": 8}, also=("ArgospoolStockLow",), shows="short", looks=((20, "explain"), (20, "status")),
+        explains="as many orders as argos.calls_in_flight allows wait for an answer",
         settings={"argos": {"tokens_per_call": 100, "calls_in_flight": 1}},
     ),
     Incident(
         "promise_broken", "Tokens are used that were never handed out.", 2, used_before_lent,
-        pages={"ArgospoolPromiseBroken": 2}, also=("ArgospoolForeignTokens",), shows="HALTED", looks=((9, "audit"),),
+        pages={"ArgospoolPromiseBroken": 2}, shows="HALTED", looks=((9, "audit"),),
+        explains="HALTED: Promise L1 broken",
     ),
     Incident(
         "killed", "The process is killed and nobody starts it again.", 1, killed,
-        pages={"ArgospoolDown": 4}, shows="cannot reach the daemon",
+        pages={"ArgospoolDown": 4}, shows="cannot reach the daemon", explains="cannot reach the daemon",
     ),
     Incident(
         "healthy", "A restart, two minutes without ARGOS, a pause of refill for three minutes, a rush: nothing to hear of.", 3, restarted,
-        pages={}, looks=((9, "audit"), (10, "status"), (26, "status")),
+        pages={}, looks=((9, "audit"), (10, "status"), (26, "explain"), (26, "status")),
         later=((3, argos_down), (5, argos_back), (8, refill_paused), (11, refill_resumed), (13, rush), (16, calm)),
     ),
 ]

@@ -205,9 +205,10 @@ def main(binary, images, seconds):
                 wrong.append(f"{where}: {name} never fired")
         wrong += [f"{where}: {name} fired, and is no page of this incident" for name, _, where in sorted(strangers)]
         for incident, world in worlds[1:]:
-            said = world.say("status")
-            if incident.shows not in said:
-                wrong.append(f"{incident.name}: `argospool status` does not say {incident.shows}:\n{said}")
+            for command, words in (("status", incident.shows), ("explain", incident.explains)) if incident.at_once else ():
+                said = world.say(command)
+                if words not in said:
+                    wrong.append(f"{incident.name}: `argospool {command}` does not say {words}:\n{said}")
         time.sleep(seconds)
         silent, count = look(prometheus, 60 + seconds)
         wrong += silent

@@ -2,8 +2,8 @@
 
 Usage: record.py PATH-TO-ARGOSPOOL [NAME...], in an environment with grpcio and grpcio-tools, as root because one incident needs a volume
 of its own. All of them are played at the same time. Takes 32 minutes, ends by itself, and writes tests/observed/recorded/<name>.json:
-samples 15 seconds apart of every series that rules and alerts look at, the fault after the first 5 minutes, and what the first command
-of the runbook said when the incident was at its height. Loopback only.
+samples 15 seconds apart of every series that rules and alerts look at, the fault after the first 5 minutes, and what the first
+commands of the runbook said when the incident was at its height. Loopback only.
 """
 
 import json
@@ -61,7 +61,7 @@ def play(binary, scratch, incident, code, names, broken):
 def record(world, incident, names):
     began = time.monotonic()
     acts = sorted([(0, incident.fault), *incident.later], key=lambda act: act[0])
-    looks = sorted([(LOOK_AT, "status"), *incident.looks])
+    looks = sorted([(LOOK_AT, "explain"), (LOOK_AT, "status"), *incident.looks])
     seen, said = {}, {}
     for number in range((BEFORE + AFTER) // EVERY):
         time.sleep(max(began + number * EVERY - time.monotonic(), 0))
