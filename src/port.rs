@@ -343,6 +343,8 @@ pub struct SupplierHealth {
     /// Calls that a day may have, and those left today.
     pub budget: u32,
     pub budget_remaining: u32,
+    /// Of those left, the ones that may register; the rest is kept for as long as others may need it today.
+    pub budget_for_orders: u32,
     /// Ids that one call may carry, as far as the other side has taught us.
     pub batch_limit: u32,
     /// How often the key was replaced. After each time one Ready token is read back, because the new

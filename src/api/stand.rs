@@ -392,6 +392,7 @@ impl Supplier for ScriptedArgos {
             next_attempt: None,
             budget: 2_000,
             budget_remaining: 1_000,
+            budget_for_orders: 1_000,
             batch_limit: 500,
             key_changes: 0,
             simulated: true,

@@ -469,13 +469,14 @@ impl Supplier for Argos {
 
     fn health(&self) -> SupplierHealth {
         let at = self.moment();
-        let state = self.lock();
+        let mut state = self.lock();
         SupplierHealth {
             condition: state.pace.condition(),
             last_success: state.last_success,
             next_attempt: state.pace.next_attempt(at.now),
             budget: state.pace.budget(),
             budget_remaining: state.pace.budget_remaining(at),
+            budget_for_orders: state.pace.budget_for(Purpose::Refill, at),
             batch_limit: self.batch_limit(),
             key_changes: self.key_changes(),
             simulated: state.simulated,

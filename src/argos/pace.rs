@@ -257,6 +257,11 @@ impl Pace {
         self.budget.remaining(at)
     }
 
+    /// Calls left today that this purpose may make; the rest is kept for the others.
+    pub fn budget_for(&mut self, purpose: Purpose, at: Moment) -> u32 {
+        self.budget.left_for(purpose, at)
+    }
+
     /// When everything but the budget lets a call through.
     fn opens(&self) -> Timestamp {
         let circuit = match self.circuit {

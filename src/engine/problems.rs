@@ -201,6 +201,13 @@ fn stock(status: &Status, tell: &mut impl FnMut(&'static str, String, Option<Tim
         let summary = "The calls of the day are used up: raise calls_per_day, or wait for \
                        midnight UTC.";
         tell("BUDGET_SPENT", summary.to_owned(), None);
+    } else if status.supplier.budget_for_orders == 0 {
+        let summary = format!(
+            "Nothing is registered: the {} calls that are left of the day are kept for deletions and questions, \
+             fewer as the day passes: raise calls_per_day.",
+            status.supplier.budget_remaining
+        );
+        tell("BUDGET_SPENT", summary, None);
     }
     if status.stuck > 0 {
         let summary = format!(

@@ -104,6 +104,11 @@ const NUMBERS: &[OneNumber] = &[
     ("argos_budget_remaining", "Calls to ARGOS that are left of the day's budget.", |s| {
         Some(s.supplier.budget_remaining.into())
     }),
+    (
+        "argos_budget_for_orders",
+        "Calls left of the day's budget that may register tokens; the rest is kept for deletions and questions.",
+        |s| Some(s.supplier.budget_for_orders.into()),
+    ),
     ("argos_budget_calls", "Calls to ARGOS that a day may have.", |s| {
         Some(s.supplier.budget.into())
     }),

@@ -82,6 +82,17 @@ async fn callers_wait_for_one_order_to_be_written_and_never_for_several() {
     assert_eq!(minted_at_once.load(Ordering::Relaxed), 500);
 }
 
+/// R2.
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_left_and_may_not_register_are_told_as_a_spent_budget() {
+    let bench = Bench::start(policy(500, 100), Memory::default()).await;
+    bench.filled().await;
+    bench.supplier.script(|script| script.none_for_orders = true);
+    let problems = bench.handle.status().await.unwrap().problems();
+    assert_eq!(problems[0].reason, "BUDGET_SPENT");
+    assert!(problems[0].summary.contains("1000 calls that are left"), "{problems:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_lease_gets_a_url_of_its_own() {
     let bench = Bench::start(policy(500, 100), Memory::default()).await;

@@ -130,6 +130,8 @@ pub struct Script {
     pub out: BTreeSet<TokenId>,
     pub overlaps: u32,
     pub condition: Option<Condition>,
+    /// What is left of the day's calls is not for orders.
+    pub none_for_orders: bool,
     /// Registrations, deletions, or questions about submissions are not answered while this is set.
     pub silent: bool,
     pub silent_deletions: bool,
@@ -286,6 +288,7 @@ impl Supplier for Scripted {
             next_attempt: None,
             budget: 2_000,
             budget_remaining: 1_000,
+            budget_for_orders: if script.none_for_orders { 0 } else { 1_000 },
             batch_limit: TOKENS_PER_CALL_MAX,
             key_changes: script.key_changes,
             simulated: true,

@@ -95,7 +95,7 @@ impl Budget {
         if missing > 0.0 {
             return Err(Hold { retry_after: self.time_to_gain(missing) });
         }
-        if !self.day_allows(own, at.wall) {
+        if self.today(own, at.wall) < 1.0 {
             let midnight = Duration::from_millis(DAY_MILLIS - at.wall.as_millis() % DAY_MILLIS);
             return Err(Hold { retry_after: midnight.min(HOLD_MAX) });
         }
@@ -113,6 +113,13 @@ impl Budget {
     pub(super) fn remaining(&self, at: Moment) -> u32 {
         let spent = if day(at.wall) > self.day { 0 } else { self.spent() };
         self.allowance.calls_per_day.saturating_sub(spent)
+    }
+
+    /// Whole calls of today that a purpose may still make, as of now.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "calls of a day")]
+    pub(super) fn left_for(&mut self, purpose: Purpose, at: Moment) -> u32 {
+        self.turn_day(at.wall);
+        self.today(index(purpose), at.wall).max(0.0) as u32
     }
 
     pub(super) fn lower(&mut self) {
@@ -159,7 +166,8 @@ impl Budget {
         self.day = day(wall);
     }
 
-    fn day_allows(&self, own: usize, wall: Timestamp) -> bool {
+    /// What is left of the day for a purpose: all but what is kept for the others.
+    fn today(&self, own: usize, wall: Timestamp) -> f64 {
         let calls = f64::from(self.allowance.calls_per_day);
         let passed = (wall.as_millis() % DAY_MILLIS) as f64 / DAY_MILLIS as f64;
         let mut set_aside = [0.0; PURPOSES];
@@ -168,7 +176,7 @@ impl Budget {
             let unspent = share - f64::from(self.spent_today[purpose]);
             *kept = unspent.clamp(0.0, share * (1.0 - passed));
         }
-        calls - f64::from(self.spent()) - others(&set_aside, own) >= 1.0
+        calls - f64::from(self.spent()) - others(&set_aside, own)
     }
 
     fn spent(&self) -> u32 {

@@ -140,6 +140,7 @@ async fn the_promised_metrics_are_there_from_the_start() {
         "argos_up",
         "argos_condition",
         "argos_budget_calls",
+        "argos_budget_for_orders",
         "argos_budget_remaining",
         "oldest_doubtful_seconds",
         "doubtful_orders",

@@ -93,6 +93,12 @@ fn a_day_has_only_so_many_calls_and_midnight_brings_new_ones() {
         story.pass(5);
         calls[0] += u32::from(story.asks(Purpose::Refill));
     }
+    let left = (
+        story.pace.budget_for(Purpose::Refill, story.at),
+        story.pace.budget_for(Purpose::Purge, story.at),
+    );
+    assert_eq!(left, (0, 20), "what is left is not for orders");
+    assert_eq!(story.pace.budget_remaining(story.at), 35);
     for _ in 0..1_000 {
         story.pass(5);
         calls[1] += u32::from(story.asks(Purpose::Purge));
