@@ -32,10 +32,13 @@ pub use ledger::{
 pub use policy::Unfit;
 pub use preflight::offline as preflight;
 
-use self::volume::ADVICE;
 use self::{
-    addresses::Listeners, edges::Edges, preflight::Checkups, project::Opened, storage::Storage,
-    volume::Volume,
+    addresses::Listeners,
+    edges::Edges,
+    preflight::Checkups,
+    project::Opened,
+    storage::Storage,
+    volume::{ADVICE, Volume},
 };
 use crate::{
     api,

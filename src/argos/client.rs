@@ -469,7 +469,7 @@ impl Supplier for Argos {
 
     fn health(&self) -> SupplierHealth {
         let at = self.moment();
-        let mut state = self.lock();
+        let state = self.lock();
         SupplierHealth {
             condition: state.pace.condition(),
             last_success: state.last_success,

@@ -258,7 +258,7 @@ impl Pace {
     }
 
     /// Calls left today that this purpose may make; the rest is kept for the others.
-    pub fn budget_for(&mut self, purpose: Purpose, at: Moment) -> u32 {
+    pub fn budget_for(&self, purpose: Purpose, at: Moment) -> u32 {
         self.budget.left_for(purpose, at)
     }
 

@@ -2,9 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::birth::Birth;
-use super::limits::{
-    OWNER_BYTES_MAX, SUBMISSION_ID_MAX, TOKEN_ID_BYTES_MAX, TOKEN_ID_BYTES_MIN, TOKEN_PREFIX_MAX,
+use super::{
+    birth::Birth,
+    limits::{
+        OWNER_BYTES_MAX, SUBMISSION_ID_MAX, TOKEN_ID_BYTES_MAX, TOKEN_ID_BYTES_MIN,
+        TOKEN_PREFIX_MAX,
+    },
 };
 
 /// A text that is not what its type demands. It never repeats the text, which may be a secret.

@@ -5,7 +5,7 @@
 //! listing can show the past, as a store without snapshots does.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     sync::Arc,
 };
@@ -53,7 +53,7 @@ pub(super) struct Row {
 
 #[derive(Default)]
 pub(super) struct Pool {
-    tokens: HashMap<Arc<str>, Token>,
+    tokens: BTreeMap<Arc<str>, Token>,
     order: BTreeSet<Cursor>,
     version: u64,
     /// When each version began, oldest first.
@@ -74,7 +74,7 @@ impl Pool {
         self.tokens.get_mut(id)
     }
 
-    /// All tokens with their ids, in no order.
+    /// All tokens with their ids, by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Token)> {
         self.tokens.iter()
     }
@@ -213,6 +213,16 @@ mod tests {
 
     fn ids(rows: &[Row]) -> Vec<&str> {
         rows.iter().map(|row| &*row.id).collect()
+    }
+
+    /// Whoever reads the state page by page would else meet a token twice, or never.
+    #[test]
+    fn all_tokens_come_in_the_order_of_their_ids() {
+        let mut pool = Pool::default();
+        let ids: Vec<String> =
+            (0..50).map(|number| format!("token-{:02}", number * 7 % 50)).collect();
+        pool.register(1, ids.iter().map(String::as_str), false);
+        assert!(pool.iter().map(|(id, _)| &**id).is_sorted());
     }
 
     #[test]

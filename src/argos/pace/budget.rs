@@ -111,14 +111,12 @@ impl Budget {
     }
 
     pub(super) fn remaining(&self, at: Moment) -> u32 {
-        let spent = if day(at.wall) > self.day { 0 } else { self.spent() };
-        self.allowance.calls_per_day.saturating_sub(spent)
+        self.allowance.calls_per_day.saturating_sub(sum(&self.spent_by(at.wall)))
     }
 
     /// Whole calls of today that a purpose may still make, as of now.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "calls of a day")]
-    pub(super) fn left_for(&mut self, purpose: Purpose, at: Moment) -> u32 {
-        self.turn_day(at.wall);
+    pub(super) fn left_for(&self, purpose: Purpose, at: Moment) -> u32 {
         self.today(index(purpose), at.wall).max(0.0) as u32
     }
 
@@ -169,19 +167,26 @@ impl Budget {
     /// What is left of the day for a purpose: all but what is kept for the others.
     fn today(&self, own: usize, wall: Timestamp) -> f64 {
         let calls = f64::from(self.allowance.calls_per_day);
+        let spent = self.spent_by(wall);
         let passed = (wall.as_millis() % DAY_MILLIS) as f64 / DAY_MILLIS as f64;
         let mut set_aside = [0.0; PURPOSES];
         for (purpose, kept) in set_aside.iter_mut().enumerate() {
             let share = calls * self.shares[purpose];
-            let unspent = share - f64::from(self.spent_today[purpose]);
+            let unspent = share - f64::from(spent[purpose]);
             *kept = unspent.clamp(0.0, share * (1.0 - passed));
         }
-        calls - f64::from(self.spent()) - others(&set_aside, own)
+        calls - f64::from(sum(&spent)) - others(&set_aside, own)
     }
 
-    fn spent(&self) -> u32 {
-        self.spent_today.iter().fold(0, |sum, calls| sum.saturating_add(*calls))
+    /// What was spent of the day that it is. Whoever looks does not turn the day: a wall clock that was ahead
+    /// for one look would bring a budget with it.
+    fn spent_by(&self, wall: Timestamp) -> [u32; PURPOSES] {
+        if day(wall) > self.day { [0; PURPOSES] } else { self.spent_today }
     }
+}
+
+fn sum(calls: &[u32; PURPOSES]) -> u32 {
+    calls.iter().fold(0, |sum, calls| sum.saturating_add(*calls))
 }
 
 fn others(set_aside: &[f64; PURPOSES], own: usize) -> f64 {

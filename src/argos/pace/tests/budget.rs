@@ -109,6 +109,12 @@ fn a_day_has_only_so_many_calls_and_midnight_brings_new_ones() {
     assert_eq!(story.pace.budget_remaining(story.at), 0);
     assert_eq!(story.held(), Some(60_000));
 
+    // A clock that is a day ahead for one look brings nothing.
+    let ahead = Moment { wall: story.at.wall.plus(Duration::from_secs(86_400)), ..story.at };
+    assert_eq!(story.pace.budget_for(Purpose::Refill, ahead), 65);
+    assert_eq!(story.pace.budget_for(Purpose::Refill, story.at), 0);
+    assert_eq!(story.pace.budget_remaining(story.at), 0);
+
     story.pass(86_400_000);
     assert_eq!(story.pace.budget_remaining(story.at), 100);
     assert!(story.asks(Purpose::Refill));
