@@ -85,30 +85,13 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
     use tonic::{Status, codegen::http::HeaderValue};
 
     use super::*;
+    use crate::api::stand::Page;
 
     const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     const REQUEST_ID: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// What is logged at debug of a request that brings these headers.
     fn logged(headers: &[(&'static str, &'static str)]) -> serde_json::Value {
@@ -130,8 +113,7 @@ mod tests {
             trail.read(answer.headers());
             trail.end("Unavailable", Duration::from_millis(250));
         });
-        let text = page.0.lock().unwrap().clone();
-        serde_json::from_slice(&text).unwrap()
+        serde_json::from_str(&page.text()).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
-    api::stand::{Stand, links},
+    api::stand::{Page, Stand, links},
     domain::{
         envelope::Cipher,
         ids::{Owner, TokenId},
@@ -317,19 +317,6 @@ async fn a_ledger_that_is_not_open_yet_makes_argos_send_again() {
     assert_eq!(post(address, "new-one", &about("approved", &token)).await, 503);
 }
 
-#[derive(Clone, Default)]
-struct Page(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// P1: it says what kind of news it was and what became of it, and nothing of what it says.
 #[tokio::test]
 async fn a_webhook_is_a_span_that_says_what_became_of_it() {
@@ -346,7 +333,7 @@ async fn a_webhook_is_a_span_that_says_what_became_of_it() {
     let address = receiver(&stand, |_| ()).await;
     let (token, _) = lease(&stand).await;
     assert_eq!(post(address, "new-one", &about("created", &token)).await, 200);
-    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    let log = page.text();
     let span = log.lines().find(|line| line.contains("webhook{")).unwrap();
     for part in ["project=default", "trigger=\"created\"", "heard=\"recorded\""] {
         assert!(span.contains(part), "{part}\n{span}");
